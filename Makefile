@@ -1,0 +1,55 @@
+# Needs Python 3.11 (or 3.12), git and make. `make demo` and `make test` make the environment themselves.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export GX_ANALYTICS_ENABLED := false
+export MLFLOW_DISABLE_TELEMETRY := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+# Without stored byte code each stage would compile torch and its company again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help env lock demo test fast lint app clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+env: .venv/.made  ## make the environment in .venv; remade when the lock changes
+
+.venv/.made: requirements.lock
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+lock: env  ## refresh requirements.lock from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --upgrade --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --quiet | grep -vE '^(nvidia-|cuda-|triton==)' > requirements.lock.tmp
+	mv requirements.lock.tmp requirements.lock
+
+demo: env  ## run the whole pipeline on the embedded default
+	dvc repro
+	irstd report
+	irstd report --where
+
+test: env  ## run all tests
+	pytest
+
+fast: env  ## run the tests that take no more than a few seconds
+	pytest -m "not slow"
+
+lint: env  ## style, types, layers, spelling
+	ruff check
+	ruff format --check
+	mypy
+	lint-imports
+	codespell
+
+app: env  ## open the results browser
+	streamlit run app/main.py
+
+clean:  ## remove the environment and everything that was made
+	rm -rf .venv artifacts data/processed dvc_plots mlflow.db mlartifacts
+	find reports -mindepth 1 -maxdepth 1 ! -name published -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Infrared small target detection: from raw images to a verified, registered model."""
