@@ -1,0 +1,55 @@
+"""Data that passes between layers: points (row, col), sizes (height, width), boxes half-open."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its ground truth.
+
+    Attributes:
+        id: identifier of the image within its source.
+        image: (1, H, W), grey values scaled to [0, 1] by the range of the file's dtype.
+        mask: (1, H, W), 1 on target pixels, 0 elsewhere.
+    """
+
+    id: str
+    image: Float32[np.ndarray, "1 h w"]
+    mask: UInt8[np.ndarray, "1 h w"]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One predicted component (8-connected).
+
+    Attributes:
+        row: centroid row in pixels, the mean over the component, not weighted.
+        col: centroid column in pixels.
+        box: (top, left, bottom, right) in pixels, bottom and right exclusive.
+        area_px: number of pixels.
+        score: largest probability inside the component.
+    """
+
+    row: float
+    col: float
+    box: tuple[int, int, int, int]
+    area_px: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says about one image, on the grid of that image.
+
+    Attributes:
+        probability: (H, W) in [0, 1].
+        mask: (H, W), probability strictly above the threshold.
+        detections: components of `mask` in raster order of their first pixel.
+    """
+
+    probability: Float32[np.ndarray, "h w"]
+    mask: Bool[np.ndarray, "h w"]
+    detections: tuple[Detection, ...]
