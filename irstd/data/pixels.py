@@ -1,0 +1,132 @@
+"""Image and mask files as arrays of pixels.
+
+Files are decoded with OpenCV: palettes become colours, 16-bit values stay exact, EXIF orientation
+is ignored (a mask has none). An alpha channel is dropped. Colours become grey by the luma of ITU-R
+BT.601-7, section 2.5.1, in integers, so that equal channels keep their value in 8 and 16 bit:
+
+    grey = floor((299 R + 587 G + 114 B + 500) / 1000)
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Shaped, UInt8
+
+from irstd.errors import DataError
+
+RED, GREEN, BLUE = 299, 587, 114
+"""Weights of ITU-R BT.601 in thousandths."""
+
+Grey = Shaped[np.ndarray, "h w"]
+"""Native grey values: uint8 or uint16, (H, W)."""
+
+
+def to_unit(image: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "h w"]:
+    """Scale grey values to [0, 1] by the range of their dtype, not by their content.
+
+    Args:
+        image: (H, W), uint8 (divided by 255), uint16 (by 65535) or floating, already in [0, 1].
+
+    Raises:
+        DataError: another number of axes or dtype, or floating values outside [0, 1] or not finite.
+    """
+    if image.ndim != 2:
+        raise DataError(
+            f"expected a grey image (H, W), got shape {image.shape}; read files with read_grey"
+        )
+    if image.dtype in (np.uint8, np.uint16):
+        scaled: Float32[np.ndarray, "h w"] = image.astype(np.float32)
+        scaled /= np.float32(np.iinfo(image.dtype).max)
+        return scaled
+    if not np.issubdtype(image.dtype, np.floating):
+        raise DataError(
+            f"expected uint8, uint16 or floating grey values, got {image.dtype}; convert the image"
+        )
+    unit = image.astype(np.float32)
+    if not bool(np.all((unit >= 0.0) & (unit <= 1.0))):
+        raise DataError(
+            f"expected floating grey values in [0, 1], got {np.min(image):g} to {np.max(image):g}; "
+            "scale them by the sensor's range, or pass uint8 or uint16"
+        )
+    return unit
+
+
+def read_grey(path: Path) -> Grey:
+    """Read an image file as grey values, (H, W), uint8 or uint16.
+
+    Raises:
+        DataError: the file is missing, empty, not a readable image, or neither 8 nor 16 bit.
+    """
+    return _read(path, decode_grey)
+
+
+def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
+    """Read a mask file, (H, W), 1 on target pixels, 0 elsewhere.
+
+    Raises:
+        DataError: as `read_grey`; or the channels differ, or the values are neither {0, 1} nor
+            {0, 255}.
+    """
+    return _read(path, decode_mask)
+
+
+def decode_grey(content: bytes) -> Grey:
+    """`read_grey` for the bytes of a file; messages do not name the file."""
+    pixels = _decode(content)
+    if pixels.ndim == 2:
+        return pixels
+    blue, green, red = (pixels[..., channel].astype(np.uint32) for channel in range(3))
+    grey: Grey = ((RED * red + GREEN * green + BLUE * blue + 500) // 1000).astype(pixels.dtype)
+    return grey
+
+
+def decode_mask(content: bytes) -> UInt8[np.ndarray, "h w"]:
+    """`read_mask` for the bytes of a file; messages do not name the file."""
+    pixels = _decode(content)
+    if pixels.ndim == 3:
+        if not bool(np.all(pixels == pixels[..., :1])):
+            raise DataError(
+                "expected a mask with equal channels, got colours; export it as a binary grey image"
+            )
+        pixels = pixels[..., 0]
+    values = np.unique(pixels)
+    if not (set(values.tolist()) <= {0, 1} or set(values.tolist()) <= {0, 255}):
+        shown = ", ".join(str(value) for value in values[:6])
+        raise DataError(
+            "expected a binary mask with values 0 and 1, or 0 and 255; "
+            f"got {values.size} values ({shown}{', ...' if values.size > 6 else ''}); "
+            "threshold it by the rule its authors state, then add it again"
+        )
+    return (pixels > 0).astype(np.uint8)
+
+
+def _read(path: Path, decode: Callable[[bytes], Grey]) -> Grey:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected an image file, but it cannot be read: {error.strerror}"
+        ) from error
+    try:
+        return decode(content)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _decode(content: bytes) -> Shaped[np.ndarray, "..."]:
+    """Decode to (H, W) or (H, W, 3) in OpenCV's channel order (blue, green, red), alpha dropped."""
+    if not content:
+        raise DataError("expected an image, but the file is empty; copy it again")
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise DataError(
+            "expected a PNG, TIFF, BMP or JPEG image, but it is damaged or of another kind; "
+            "copy it again"
+        )
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f"expected 8 or 16 bits per channel, got {pixels.dtype}; convert it to 16-bit PNG"
+        )
+    return np.ascontiguousarray(pixels[..., :3]) if pixels.ndim == 3 else pixels

@@ -1,0 +1,76 @@
+"""The images of the chosen source, ready to be prepared one by one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from irstd.config import DataParams
+from irstd.data.faults import FaultLog, read_images
+from irstd.data.listing import choose, read_split
+from irstd.data.sources import RawImage, find_source
+from irstd.errors import DataError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A source, opened.
+
+    Attributes:
+        images: to be consumed once; may raise at the end, see `read_images`.
+        total: number of images listed, faulty ones included.
+        log: fills while `images` is consumed.
+        complete: no image was left aside by `data.limit` or by the split.
+        unlisted: images in the source's folder that the split does not name.
+        differences: how the split lists differ from what was published, in words.
+    """
+
+    images: Iterator[RawImage]
+    total: int
+    log: FaultLog
+    complete: bool = True
+    unlisted: int = 0
+    differences: tuple[str, ...] = ()
+
+
+def open_source(raw: Path, params: DataParams, seed: int) -> Reading:
+    """Open the source that the parameters name.
+
+    Args:
+        raw: folder of the source's files; unused by `generated`.
+        params: the group `data`.
+        seed: for the generated images, the validation part and the choice under `data.limit`.
+
+    Raises:
+        DataError: the folder or a split list is missing or faulty.
+    """
+    log = FaultLog(params.fault_policy)
+    if params.source == "generated":
+        from irstd.data.generated import generate
+
+        total = min(params.generated.images, params.limit or params.generated.images)
+        return Reading(generate(params.generated, seed, params.limit), total, log)
+    return _open_files(raw, params, seed, log)
+
+
+def _open_files(raw: Path, params: DataParams, seed: int, log: FaultLog) -> Reading:
+    source = find_source(params.source)
+    if not raw.is_dir():
+        raise DataError(
+            f"{raw}: expected the files of {source.title}; get the published folder, "
+            f"then run `irstd data add {params.source} PATH`"
+        )
+    listing = read_split(raw, source, params.split, params.val_fraction, seed)
+    for fault in listing.faults:
+        log.add(fault, "listed once")
+    positions = choose([item.split for item in listing.items], params.limit, seed)
+    items = [listing.items[position] for position in positions]
+    folder, _, suffix = source.image.partition("{id}")
+    present = {path.name.removesuffix(suffix) for path in (raw / folder).glob(f"*{suffix}")}
+    return Reading(
+        images=read_images(raw, source, items, log),
+        total=len(items),
+        log=log,
+        complete=len(items) == source.n_images,
+        unlisted=len(present - {item.id for item in listing.items}),
+        differences=listing.differences,
+    )

@@ -1,0 +1,162 @@
+"""Stage `prepare`: from a source's files to decoded, indexed, memory-mapped images."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from irstd.config import Params
+from irstd.data.reading import Reading, open_source
+from irstd.data.sheet import draw_samples, sample_rows
+from irstd.data.sources import SOURCES, RawImage
+from irstd.data.store import SPLITS, PreparedData, write_prepared
+from irstd.errors import DataError
+from irstd.layout import Layout
+
+SAMPLES = 12
+
+log = logging.getLogger(__name__)
+
+
+def prepare(root: Path, params: Params) -> PreparedData:
+    """Write `data/processed/<profile>` and `reports/prepare/<profile>`.
+
+    The folder holds `index.parquet`, `quarantine.parquet`, `pixels.npy` and `masks.npy`; equal
+    files and parameters give equal bytes. The report holds `metrics.json`, `summary.md` and
+    `samples.png`.
+
+    Args:
+        root: the project's folder.
+        params: its parameters.
+
+    Raises:
+        DataError: the source is missing or faulty under the policy `fail`, or a split is empty.
+    """
+    layout = Layout(root, params.profile)
+    reading = open_source(layout.raw(params.data.source), params.data, params.seed)
+    images = tqdm(
+        _all_splits(reading.images, params),
+        desc=f"prepare {params.data.source}",
+        total=reading.total,
+        unit="image",
+    )
+    # iter(): tqdm looks like a collection, into which run-time type checkers look, taking an image.
+    write_prepared(layout.processed, iter(images), params.data.source)
+    reading.log.write(layout.processed)
+    data = PreparedData(layout.processed)
+    report(layout.report("prepare"), data, reading, params)
+    return data
+
+
+def report(folder: Path, data: PreparedData, reading: Reading, params: Params) -> None:
+    """Write the counts, a summary to read and a sheet of samples."""
+    metrics = summarise(data, reading, params)
+    for difference in metrics["differences"]:
+        log.warning("%s: %s", params.data.source, difference)
+    folder.mkdir(parents=True, exist_ok=True)
+    sheet = draw_samples(data, sample_rows(data, SAMPLES))
+    _replace(folder / "samples.png", lambda path: sheet.savefig(path, format="png"))
+    text = json.dumps(metrics, indent=2) + "\n"
+    _replace(folder / "metrics.json", lambda path: path.write_text(text, encoding="utf-8"))
+    summary = _markdown(metrics, reading)
+    _replace(folder / "summary.md", lambda path: path.write_text(summary, encoding="utf-8"))
+
+
+def summarise(data: PreparedData, reading: Reading, params: Params) -> dict[str, Any]:
+    """Counts per split, target statistics, faults and differences from the published counts."""
+    index = data.index
+    areas = _joined(index["target_areas"])
+    ratios = _joined(index["scr"])
+    return {
+        "source": params.data.source,
+        "split": params.data.split,
+        "data_checksum": data.checksum,
+        "images": {"total": len(index)} | {split: len(data.rows(split)) for split in SPLITS},
+        "targets": {"total": int(index["n_targets"].sum())}
+        | {split: int(index["n_targets"].iloc[data.rows(split)].sum()) for split in SPLITS},
+        "images_without_target": int((index["n_targets"] == 0).sum()),
+        "target_area_px": _spread(areas),
+        "scr": _spread(ratios[np.isfinite(ratios)]),
+        "scr_undefined": int(np.isnan(ratios).sum()),
+        "quarantined": reading.log.count("left out"),
+        "repaired": reading.log.count("repaired"),
+        "listed_twice": reading.log.count("listed once"),
+        "unlisted": reading.unlisted,
+        "differences": [*reading.differences, *_target_difference(index, reading, params)],
+    }
+
+
+def _joined(lists: "pd.Series[Any]") -> np.ndarray:
+    return np.concatenate([np.asarray(values, dtype=np.float64) for values in lists])
+
+
+def _spread(values: np.ndarray) -> dict[str, float]:
+    if values.size == 0:
+        return {}
+    names = ("min", "median", "mean", "max")
+    return {name: round(float(getattr(np, name)(values)), 4) for name in names}
+
+
+def _target_difference(index: pd.DataFrame, reading: Reading, params: Params) -> list[str]:
+    """Compare the targets with the published number, where all published images were prepared."""
+    source = SOURCES.get(params.data.source)
+    if source is None or not reading.complete or len(index) != source.n_images:
+        return []
+    found = int(index["n_targets"].sum())
+    return [] if found == source.n_targets else [f"{found} targets, {source.n_targets} published"]
+
+
+def _all_splits(images: Iterable[RawImage], params: Params) -> Iterator[RawImage]:
+    """Pass images on; at the end, before anything is published, refuse an empty split."""
+    empty: set[str] = set(SPLITS)
+    for raw in images:
+        empty -= {raw.split}
+        yield raw
+    if empty:
+        raise DataError(
+            f"{params.data.source}, split {params.data.split}: expected images for train, val and "
+            f"test, got none for {', '.join(sorted(empty))}; raise data.limit or correct the files"
+        )
+
+
+def _markdown(metrics: dict[str, Any], reading: Reading) -> str:
+    rows = [
+        f"| {split} | {metrics['images'][split]} | {metrics['targets'][split]} |"
+        for split in (*SPLITS, "total")
+    ]
+    lines = [
+        f"# {metrics['source']}, split {metrics['split']}",
+        "",
+        "| part | images | targets |",
+        "|---|---|---|",
+        *rows,
+        "",
+        f"- target area in pixels: {_phrase(metrics['target_area_px'])}",
+        f"- SCR: {_phrase(metrics['scr'])}; undefined for {metrics['scr_undefined']} targets",
+        f"- images without a target: {metrics['images_without_target']}",
+        f"- left out: {metrics['quarantined']}, repaired: {metrics['repaired']}, "
+        f"listed twice: {metrics['listed_twice']}, not in the split's lists: {metrics['unlisted']}",
+        *(f"- differs from the publication: {text}" for text in metrics["differences"]),
+        *(f"- {fault.file} ({action}): {fault.reason}" for fault, action in reading.log.entries),
+        "",
+        "![samples](samples.png)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _phrase(spread: dict[str, float]) -> str:
+    if not spread:
+        return "no target"
+    return "{min:g} to {max:g}, median {median:g}, mean {mean:g}".format(**spread)
+
+
+def _replace(target: Path, write: Callable[[Path], object]) -> None:
+    temporary = target.with_name(f"{target.name}.tmp")
+    write(temporary)
+    temporary.replace(target)
