@@ -1,0 +1,162 @@
+"""Train one network; resume where a killed run stopped."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.utilities.warnings import PossibleUserWarning
+from torch import nn
+
+from irstd.config import FitParams, RecipeParams
+from irstd.data.dataset import Crops, Images
+from irstd.data.loader import image_loader, training_loader
+from irstd.data.store import PreparedData
+from irstd.inference.preprocess import Preprocessing
+from irstd.models import build_network, network_spec
+from irstd.training.checkpoints import (
+    BEST,
+    LAST,
+    AtomicIO,
+    StepSeed,
+    checkpoint_callbacks,
+    load_checkpoint,
+    origin_of,
+    resumable,
+)
+from irstd.training.module import SegmentationModule
+
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training gave.
+
+    Attributes:
+        network: the network with the weights of the best epoch (of the last one without a folder).
+        preprocessing: how images enter it.
+        best_iou: largest IoU on the validation part.
+        best_epoch: its epoch, counted from 0.
+        history: one row per epoch: epoch, lr, losses, validation figures where there are any.
+        device: name of the device.
+        seconds: wall time of all epochs, those before a resumed kill included.
+        resumed: whether it took up a checkpoint.
+    """
+
+    network: nn.Module
+    preprocessing: Preprocessing
+    best_iou: float
+    best_epoch: int
+    history: list[dict[str, float]]
+    device: str
+    seconds: float
+    resumed: bool
+
+
+def fit(
+    data: PreparedData,
+    network: str,
+    recipe: RecipeParams,
+    seed: int,
+    fit: FitParams,
+    folder: Path | None,
+    callbacks: Sequence[Callback] = (),
+    fingerprint: str = "",
+    progress: bool = True,
+) -> FitResult:
+    """Train a network on the training part, choosing the epoch on the validation part.
+
+    Args:
+        data: prepared images.
+        network: model id.
+        recipe: how to train it.
+        seed: of weights, order, augmentation and dropout.
+        fit: size unification.
+        folder: for `last.ckpt` and `best.ckpt`; None keeps nothing.
+        callbacks: more Lightning callbacks.
+        fingerprint: of everything the result depends on; a checkpoint with another one is left
+            aside and replaced.
+        progress: show a progress bar.
+
+    Raises:
+        DataError: a part of the data is empty.
+        ModelError: the loss became NaN or infinite, or the network cannot be built.
+    """
+    torch.manual_seed(seed)
+    channels = int(recipe.network.get("in_channels", 1))
+    preprocessing = Preprocessing.of(network_spec(network), channels, fit)
+    net = build_network(network, **recipe.network)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing from torch's stubs
+    module = SegmentationModule(net, recipe, preprocessing, THRESHOLD)
+    resume = None
+    if folder is not None:
+        module.origin = origin_of(fingerprint, folder)
+        last = folder / f"{LAST}.ckpt"
+        resume = last if resumable(last, module.origin) else None
+    trainer = _trainer(recipe, folder, [StepSeed(seed), *callbacks], progress)
+    with warnings.catch_warnings():
+        # A resumed run finds its checkpoints, and few workers are the recipe's choice.
+        warnings.filterwarnings("ignore", message="Checkpoint directory")
+        warnings.filterwarnings("ignore", category=PossibleUserWarning)
+        trainer.fit(
+            module,
+            training_loader(Crops(data, recipe, fit, seed), torch.cuda.is_available()),
+            image_loader(Images(data, "val")),
+            ckpt_path=resume,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    best = max((row for row in module.history if "val_iou" in row), key=lambda row: row["val_iou"])
+    if folder is not None:
+        module.load_state_dict(load_checkpoint(folder / f"{BEST}.ckpt")["state_dict"])
+    return FitResult(
+        network=net.cpu().eval(),
+        preprocessing=preprocessing,
+        best_iou=best["val_iou"],
+        best_epoch=int(best["epoch"]),
+        history=module.history,
+        device=device_name(),
+        seconds=sum(module.epoch_seconds),
+        resumed=resume is not None,
+    )
+
+
+def device_name() -> str:
+    """Name of the device that training uses, with the number of CPU threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _trainer(
+    recipe: RecipeParams, folder: Path | None, callbacks: list[Callback], progress: bool
+) -> pl.Trainer:
+    precision: Any = recipe.precision
+    if precision == "auto":
+        precision = "16-mixed" if torch.cuda.is_available() else "32-true"
+    if folder is not None:
+        callbacks = [*callbacks, *checkpoint_callbacks(folder, recipe.validate_every)]
+    if recipe.early_stop_patience is not None:
+        callbacks.append(EarlyStopping("val_iou", patience=recipe.early_stop_patience, mode="max"))
+    return pl.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator="auto",
+        devices=1,
+        precision=precision,
+        gradient_clip_val=recipe.gradient_clip,
+        check_val_every_n_epoch=recipe.validate_every,
+        callbacks=callbacks,
+        plugins=[AtomicIO()],
+        logger=False,
+        enable_checkpointing=folder is not None,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
