@@ -255,7 +255,7 @@ class EvaluateParams(Group):
 
 
 class ExportParams(Group):
-    """The parity gate between ONNX Runtime and torch; sizes count in the network's size multiple."""
+    """The parity gate of the ONNX file; sizes count in the network's size multiple."""
 
     sizes: Annotated[tuple[tuple[Count, Count], ...], Field(min_length=3)]
     mask_margin: Positive
@@ -264,8 +264,8 @@ class ExportParams(Group):
 class RegisterParams(Group):
     """The registered model and how long to wait for the store."""
 
-    model: str
-    experiment: str
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     request_timeout_s: Count
     request_retries: Annotated[int, Field(ge=0)]
 

@@ -84,8 +84,13 @@ def make_image(params: GeneratedParams, seed: int, index: int, split: str) -> Ra
         DataError: its targets fit nowhere with the stated SCR.
     """
     name = f"gen_{index:05d}"
-    for attempt in range(SCENES):
-        drawn = _draw_scene(params, np.random.default_rng((seed, _IMAGE, index, attempt)), seed)
+    rng = np.random.default_rng((seed, _IMAGE, index))
+    n_targets = _draw(rng, params.targets_per_image)
+    if rng.random() < params.empty_share:
+        n_targets = 0
+    for attempt in range(1, SCENES + 1):
+        rng = np.random.default_rng((seed, _IMAGE, index, attempt))
+        drawn = _draw_scene(params, rng, seed, n_targets)
         if drawn is not None:
             scene, mask, background = drawn
             pixels = np.round(np.clip(scene, 0.0, 1.0) * FULL_SCALE).astype(np.uint16)
@@ -98,7 +103,7 @@ def make_image(params: GeneratedParams, seed: int, index: int, split: str) -> Ra
 
 
 def _draw_scene(
-    params: GeneratedParams, rng: Generator, seed: int
+    params: GeneratedParams, rng: Generator, seed: int, n_targets: int
 ) -> tuple[Field, Bits, str] | None:
     """Image, targets and kind of background; None where a target finds no place."""
     shape = (params.height, params.width)
@@ -108,8 +113,7 @@ def _draw_scene(
     scene = add_clutter(rng, scene, background, _draw(rng, params.clutter_per_image))
     scene = np.clip(scene, 0.02, 1.0) + _sensor_noise(rng, shape, params.noise_std, seed)
     mask = np.zeros(shape, dtype=bool)
-    n_targets = _draw(rng, params.targets_per_image)
-    for _ in range(0 if rng.random() < params.empty_share else n_targets):
+    for _ in range(n_targets):
         placed = _find_place(rng, params, scene, mask)
         if placed is None:
             return None

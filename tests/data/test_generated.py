@@ -91,7 +91,9 @@ def test_no_global_threshold_solves_the_test_part(images: list) -> None:
 
 def test_hot_clutter_is_brighter_than_most_targets(images: list) -> None:
     with_targets = [raw for raw in images if raw.mask.any()]
-    brighter = [raw.image[raw.mask == 0].max() > raw.image[raw.mask == 1].max() for raw in with_targets]
+    brighter = [
+        raw.image[raw.mask == 0].max() > raw.image[raw.mask == 1].max() for raw in with_targets
+    ]
     assert np.mean(brighter) > 0.75
 
 
@@ -117,7 +119,7 @@ def test_too_few_images_are_refused() -> None:
 
 
 def test_targets_that_fit_nowhere_are_refused() -> None:
-    with pytest.raises(DataError, match="gen_0000.: in 20 scenes of 64 x 64 px .* SCR 500 to 600"):
+    with pytest.raises(DataError, match=r"gen_0000.: in 20 scenes of 64 x 64 px .* SCR 500 to 600"):
         list(generate(_params(height=64, width=64, scr={"low": 500.0, "high": 600.0}), 0))
 
 

@@ -14,7 +14,11 @@ from irstd.data.targets import (
 
 def _scene(seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return 0.3 + 0.05 * np.cumsum(rng.normal(size=(96, 96)), axis=1) / 8 + rng.normal(0, 0.01, (96, 96))
+    return (
+        0.3
+        + 0.05 * np.cumsum(rng.normal(size=(96, 96)), axis=1) / 8
+        + rng.normal(0, 0.01, (96, 96))
+    )
 
 
 def test_point_spread_is_centred_between_pixels() -> None:
@@ -88,7 +92,9 @@ def test_places_keep_their_distance_and_brightness() -> None:
         assert (scene + added)[target].max() <= BRIGHTEST
         grown = np.zeros_like(mask)
         rows, cols = np.nonzero(target)
-        grown[max(rows.min() - 9, 0) : rows.max() + 10, max(cols.min() - 9, 0) : cols.max() + 10] = True
+        grown[
+            max(rows.min() - 9, 0) : rows.max() + 10, max(cols.min() - 9, 0) : cols.max() + 10
+        ] = True
         assert not (grown & mask).any()
         scene, mask, placed = scene + added, mask | target, placed + 1
     assert placed >= 5
