@@ -116,15 +116,17 @@ class ReceptiveFieldAttention(nn.Module):
         """D_i to T_i, of the same shape."""
         n, c, height, width = x.shape
         unit = self.grid * self.stride
-        below, right = (-height) % unit, (-width) % unit
-        x = F.pad(x, (0, right, 0, below))
-        real = F.pad(x.new_ones(1, 1, height, width), (0, right, 0, below))
-        rows, cols = (height + below) // self.grid, (width + right) // self.grid
+        # Keys per cell first: products of these are shapes the ONNX exporter can follow.
+        key_rows, key_cols = (height + unit - 1) // unit, (width + unit - 1) // unit
+        padding = (0, key_cols * unit - width, 0, key_rows * unit - height)
+        x = F.pad(x, padding)
+        real = F.pad(x.new_ones(1, 1, height, width), padding)
+        rows, cols = key_rows * self.stride, key_cols * self.stride
         cells = self._split(x, rows, cols)  # (N g^2, h, w, c)
-        cells = cells + self._attend(self.norm(cells), self._key_mask(real, rows, cols, n))
+        cells = cells + self._attend(self.norm(cells), self._key_mask(real, key_rows, key_cols, n))
         cells = cells + self.mlp(self.mlp_norm(cells))
         joined = cells.reshape(n, self.grid, self.grid, rows, cols, c)
-        joined = joined.permute(0, 5, 1, 3, 2, 4).reshape(n, c, height + below, width + right)
+        joined = joined.permute(0, 5, 1, 3, 2, 4).reshape(n, c, self.grid * rows, self.grid * cols)
         return joined[:, :, :height, :width]
 
     def _split(self, x: Tensor, rows: int, cols: int) -> Tensor:
@@ -137,9 +139,7 @@ class ReceptiveFieldAttention(nn.Module):
 
         Such a cell is cropped from the output; without keys its softmax would be 0/0.
         """
-        keys = self._split(
-            F.max_pool2d(real, self.stride), rows // self.stride, cols // self.stride
-        )
+        keys = self._split(F.max_pool2d(real, self.stride), rows, cols)
         mask = keys.flatten(1) > 0  # (g^2, keys)
         mask = mask | ~mask.any(1, keepdim=True)
         return mask[:, None, None].repeat(n, 1, 1, 1)
@@ -311,8 +311,8 @@ SPEC = NetworkSpec(
     build=ISPANet,
     paper=(
         "W. Wang et al., ISPANet: A Pyramid Self-Attention Network for Single-Frame "
-        "High-Resolution Infrared Small Target Detection With a Large-Scale Dataset SHR-IRST, IEEE JSTARS 2024, "
-        "DOI 10.1109/JSTARS.2024.3381779"
+        "High-Resolution Infrared Small Target Detection With a Large-Scale Dataset SHR-IRST, "
+        "IEEE JSTARS 2024, DOI 10.1109/JSTARS.2024.3381779"
     ),
     size_multiple=32,
     dynamic_axes=("batch", "height", "width"),

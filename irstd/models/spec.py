@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-Fit = Literal["pad", "resize", "stretch", "tile"]
+Fit = Literal["pad", "resize"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class NetworkSpec:
         dynamic_axes: names of the ONNX input's free axes, of `batch`, `height`, `width`.
         mean: subtracted from the image in [0, 1] before the network.
         std: the image is divided by this after the subtraction.
-        fit: how inference brings an image to a legal size: `pad` (zeros below and right, cropped
-            from the output), `resize` (nearest legal size), `stretch` (one fixed size), `tile`.
+        fit: how inference brings an image to a legal size: `pad` with zeros below and at the right
+            (cropped from the output), or `resize` to the nearest legal size.
         parity: largest |ONNX - torch| of the logits, in standard deviations of the torch logits.
         parity_reason: measured float32 noise, where `parity` is above 1e-3.
     """

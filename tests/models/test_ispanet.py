@@ -33,7 +33,7 @@ def on_meta(variant: str, width: int, channels: int) -> tuple[nn.Module, Tensor]
 
 
 def table_vii_count(network: nn.Module, image: Tensor) -> float:
-    """The count behind Table VII: modules alone, 4 per normalised element, outputs for transposed."""
+    """The count behind Table VII: modules alone, 4 per normalised element."""
     total = 0
 
     def add(module: nn.Module, _: object, output: Tensor) -> None:
@@ -136,7 +136,7 @@ def test_attention_stays_inside_its_cell(level):
 
 
 def test_keys_of_padding_do_not_take_part():
-    """18 rows at level 4 become two cells of 10; the last row of keys of the lower one is padding."""
+    """18 rows at level 4 become two cells of 10; the lower one ends with a row of padded keys."""
     torch.manual_seed(0)
     attention = ReceptiveFieldAttention(4, 16).double().eval()
     x = torch.rand(1, 16, 18, 20, dtype=torch.float64)

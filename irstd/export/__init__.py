@@ -1,0 +1,1 @@
+"""ONNX files, and the gate that compares them with torch."""

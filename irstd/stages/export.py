@@ -1,0 +1,101 @@
+"""Stage `export`: a network's best weights as a verified ONNX file."""
+
+import json
+import logging
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from irstd.config import Params
+from irstd.data.store import PreparedData
+from irstd.errors import ModelError
+from irstd.export.onnx import OPSET, export_onnx
+from irstd.export.parity import Comparison, check, compare, parity_cases, parity_sizes
+from irstd.inference.backends import OnnxBackend, TorchBackend
+from irstd.inference.onnx_file import read_onnx
+from irstd.inference.weights import load_model
+from irstd.layout import Layout
+from irstd.models.registry import network_spec
+
+REAL_IMAGES = 3
+"""Prepared images that pass the parity gate at every size."""
+
+log = logging.getLogger(__name__)
+
+
+def export(root: Path, params: Params, network: str) -> dict[str, Any]:
+    """Export a network, compare the file with torch, and only then give the file its name.
+
+    Reads the weights and the prepared images; writes the ONNX file and
+    `reports/export/<profile>/<network>/metrics.json`.
+
+    Args:
+        root: the project's folder.
+        params: its parameters.
+        network: model id.
+
+    Returns:
+        What `metrics.json` says.
+
+    Raises:
+        ModelError: no weights, they do not export, or the file's answers differ from torch.
+        DataError: the prepared images are missing.
+        ConfigError: `export.sizes` names the size the export traces.
+    """
+    layout = Layout(root, params.profile)
+    weights, target = layout.weights(network), layout.onnx(network)
+    spec = network_spec(network)
+    module, facts = load_model(weights)
+    if facts.network != network:
+        raise ModelError(
+            f"{weights}: expected weights of {network}, got {facts.network}; train again"
+        )
+    sizes = parity_sizes(spec, facts, params.export.sizes)
+    images = _real_images(PreparedData(layout.processed))
+    model = export_onnx(module, spec, facts).SerializeToString(deterministic=True)
+    candidate = target.with_name(target.name + ".unverified")
+    try:
+        candidate.write_bytes(model)
+        file = read_onnx(candidate)
+        sides = TorchBackend(module, "cpu"), OnnxBackend(file.content, str(candidate))
+        comparisons = []
+        for case in parity_cases(spec, facts, sizes, images, params.seed):
+            comparison = compare(*sides, case, facts.threshold, params.export.mask_margin)
+            check(comparison, spec.parity)
+            comparisons.append(comparison)
+        os.replace(candidate, target)
+    finally:
+        candidate.unlink(missing_ok=True)
+    report = _report(comparisons, spec.parity, len(model))
+    _write_json(layout.report("export", network) / "metrics.json", report)
+    log.info("%s: %.2g of the logits' deviation from torch", target.name, report["parity_ratio"])
+    return report
+
+
+def _real_images(data: PreparedData) -> list[np.ndarray]:
+    """The first images of the validation part, or of all where it is empty."""
+    rows = data.rows("val")
+    chosen = rows if len(rows) else np.arange(len(data))
+    return [data.image(int(row)) for row in chosen[:REAL_IMAGES]]
+
+
+def _report(comparisons: list[Comparison], limit: float, size: int) -> dict[str, Any]:
+    return {
+        "onnx_bytes": size,
+        "opset": OPSET,
+        "parity_limit": limit,
+        "parity_ratio": max(comparison.ratio for comparison in comparisons),
+        "largest_difference": max(comparison.difference for comparison in comparisons),
+        "undecided_pixels": sum(comparison.undecided for comparison in comparisons),
+        "cases": [asdict(comparison) | {"ratio": comparison.ratio} for comparison in comparisons],
+    }
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,222 @@
+"""`irstd predict`: masks, overlays and a list of detections for images, folders and videos."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from irstd.errors import DataError, ModelError
+from irstd.inference.inputs import Source, count_frames, find_sources, read_frames
+from irstd.inference.overlay import draw_overlay
+from irstd.inference.postprocess import checked_threshold
+from irstd.inference.predictor import Predictor
+from irstd.stages.model_reference import resolve_model
+from irstd.types import Detection, Prediction
+
+JSON_FILE, CSV_FILE = "detections.json", "detections.csv"
+MASKS, OVERLAYS = "masks", "overlays"
+COLUMNS = ("image", "frame", "row", "col", "top", "left", "bottom", "right", "area_px", "score")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that gave no result, or not all of it."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PredictSummary:
+    """What `run_predict` did.
+
+    Attributes:
+        output: folder with the results.
+        device_name: what ran the network.
+        images: images and video frames that were predicted.
+        detections: detections on them.
+        failures: faulty files.
+    """
+
+    output: Path
+    device_name: str
+    images: int
+    detections: int
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class _Result:
+    image: str
+    frame: int | None
+    shape: tuple[int, int]
+    detections: tuple[Detection, ...]
+
+
+def run_predict(
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    model: str | None,
+    root: Path,
+    threshold: float | None,
+    overwrite: bool,
+) -> PredictSummary:
+    """Predict every image behind the inputs and write the results to one folder.
+
+    The folder holds `masks/NAME.png` (0 and 255), `overlays/NAME.png`, `detections.json` and
+    `detections.csv`; NAME is the input's path with its suffix, so that `a.png` and `a.tif` differ;
+    a video has a folder of frames instead. It appears when all is done; a faulty file is reported
+    and the others are still predicted.
+
+    Args:
+        inputs: images (PNG, TIFF, BMP, JPEG), videos and folders.
+        output: folder for the results; new or empty.
+        model: see `irstd.stages.model_reference.resolve_model`.
+        root: the project's folder.
+        threshold: probability above which a pixel is a target; None takes the model's own.
+        overwrite: replace `output` if it holds the results of an earlier call and nothing else.
+
+    Raises:
+        DataError: nothing to predict, or `output` must not be written to.
+        ModelError: the model cannot be found or loaded, or the threshold is not in (0, 1).
+    """
+    _check_output(output, overwrite)
+    if threshold is not None:
+        checked_threshold(threshold)
+    predictor = Predictor.from_onnx(resolve_model(model, root))
+    sources = find_sources(inputs, skip=output)
+    results: list[_Result] = []
+    failures: list[Failure] = []
+    with _new_folder(output) as folder, _progress(sources) as bar:
+        for source in sources:
+            try:
+                for frame, image in read_frames(source):
+                    prediction = predictor.predict(image, threshold)
+                    _write_pictures(folder, source, frame, image, prediction)
+                    results.append(
+                        _Result(source.name, frame, prediction.mask.shape, prediction.detections)
+                    )
+                    bar.update()
+            except (DataError, ModelError) as error:
+                failures.append(Failure(source.name, str(error).removeprefix(f"{source.path}: ")))
+        chosen = predictor.facts.threshold if threshold is None else threshold
+        _write_lists(folder, _document(predictor, chosen, results, failures), results)
+    return PredictSummary(
+        output,
+        predictor.device_name,
+        len(results),
+        sum(len(result.detections) for result in results),
+        tuple(failures),
+    )
+
+
+def _progress(sources: Sequence[Source]) -> "tqdm[Any]":
+    return tqdm(total=sum(count_frames(source) for source in sources), unit="image", desc="predict")
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.exists() and not output.is_dir():
+        raise DataError(f"{output}: expected a folder for the results, got a file; choose another")
+    names = {path.name for path in output.iterdir()} if output.exists() else set()
+    if not names:
+        return
+    if not overwrite:
+        raise DataError(
+            f"{output}: the folder is not empty; choose another, or repeat with --overwrite to "
+            "replace earlier results"
+        )
+    ours = {JSON_FILE, CSV_FILE, MASKS, OVERLAYS}
+    if not names <= ours or not {JSON_FILE, CSV_FILE} <= names:
+        strange = ", ".join(sorted(names - ours)[:5]) or f"no {JSON_FILE}"
+        raise DataError(
+            f"{output}: only a folder with results of `irstd predict` and nothing else is "
+            f"replaced, but this one has {strange}; choose another"
+        )
+
+
+@contextmanager
+def _new_folder(output: Path) -> Iterator[Path]:
+    """A folder beside `output` that takes its place when all went well and is removed otherwise."""
+    target = output.resolve()
+    partial, former = (target.with_name(f".{target.name}.{word}") for word in ("partial", "former"))
+    for folder in (partial, former):
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"{output}: cannot be made: {error.strerror}; choose another") from error
+    try:
+        yield partial
+        if target.exists():
+            target.rename(former)
+        partial.rename(target)
+    finally:
+        for folder in (partial, former):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_pictures(
+    folder: Path, source: Source, frame: int | None, image: np.ndarray, prediction: Prediction
+) -> None:
+    name = f"{source.name}.png" if frame is None else f"{source.name}/{frame:06d}.png"
+    _write_png(folder / MASKS / name, prediction.mask.astype(np.uint8) * np.uint8(255))
+    _write_png(folder / OVERLAYS / name, draw_overlay(image, prediction))
+
+
+def _write_png(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+
+
+def _write_lists(folder: Path, document: dict[str, Any], results: Sequence[_Result]) -> None:
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
+    with (folder / CSV_FILE).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for result in results:
+            for detection in result.detections:
+                writer.writerow({"image": result.image, "frame": result.frame, **_row(detection)})
+
+
+def _document(
+    predictor: Predictor, threshold: float, results: Sequence[_Result], failures: Sequence[Failure]
+) -> dict[str, Any]:
+    return {
+        "model": {"network": predictor.facts.network, **predictor.facts.provenance},
+        "threshold": threshold,
+        "images": [
+            {
+                "image": result.image,
+                "frame": result.frame,
+                "height": result.shape[0],
+                "width": result.shape[1],
+                "detections": [_row(detection) for detection in result.detections],
+            }
+            for result in results
+        ],
+        "failures": [{"file": failure.file, "reason": failure.reason} for failure in failures],
+    }
+
+
+def _row(detection: Detection) -> dict[str, float]:
+    top, left, bottom, right = detection.box
+    return {
+        "row": detection.row,
+        "col": detection.col,
+        "top": top,
+        "left": left,
+        "bottom": bottom,
+        "right": right,
+        "area_px": detection.area_px,
+        "score": detection.score,
+    }
