@@ -1,0 +1,1 @@
+"""Measures a network on a set of images: figures, tables, curves, overlays, speed."""

@@ -1,0 +1,167 @@
+"""Curves as figures. Values are computed elsewhere; each `plot_` function draws on given axes.
+
+Curves of several networks share one figure and differ in line style as well as in colour.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from irstd.metrics.curves import DistanceCurve, PrecisionRecallCurve, RocCurve, TargetCurve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Curves = Mapping[str, pd.DataFrame]
+"""The same curve for several networks, by name."""
+
+Plot = Callable[["Axes", Curves], "Axes"]
+
+Curve = RocCurve | PrecisionRecallCurve | TargetCurve | DistanceCurve
+
+COLUMN_NAMES = {"thresholds": "threshold", "distances": "distance_px"}
+
+PER_MILLION = 1e6
+LINES = ("-", "--", "-.", ":")
+DPI = 110
+
+
+def curve_frame(curve: Curve) -> pd.DataFrame:
+    """The points of a curve as columns, named as its attributes but for `COLUMN_NAMES`."""
+    columns = {field.name: getattr(curve, field.name) for field in fields(curve)}
+    points = {name: x for name, x in columns.items() if isinstance(x, np.ndarray)}
+    return pd.DataFrame(points).rename(columns=COLUMN_NAMES)
+
+
+def plot_pr(axes: "Axes", curves: Curves) -> "Axes":
+    """Precision over recall; columns `recall`, `precision`."""
+    for style, frame in _styled(curves):
+        axes.plot(frame["recall"], frame["precision"], **style)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    return _finish(axes, "Precision and recall of pixels")
+
+
+def plot_roc(axes: "Axes", curves: Curves) -> "Axes":
+    """True over false positive rate; columns `fpr`, `tpr`; logarithmic above 1e-6."""
+    for style, frame in _styled(curves):
+        axes.plot(frame["fpr"], frame["tpr"], **style)
+    axes.set_xscale("symlog", linthresh=1e-6)
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.02))
+    return _finish(axes, "ROC of pixels")
+
+
+def plot_pd_fa(axes: "Axes", curves: Curves) -> "Axes":
+    """P_d over the pixels of false alarms; columns `fa_pixel`, `pd`."""
+    for style, frame in _styled(curves):
+        axes.plot(PER_MILLION * frame["fa_pixel"], frame["pd"], marker="o", markersize=3, **style)
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.set(xlabel="F_a, pixels x 1e-6", ylabel="P_d", ylim=(0, 1.02))
+    axes.set_xlim(left=0)
+    return _finish(axes, "P_d over F_a")
+
+
+def plot_distance(axes: "Axes", curves: Curves) -> "Axes":
+    """P_d (full marker) and P_a (open) over the distance; columns `distance_px`, `pd`, `pa`."""
+    for style, frame in _styled(curves):
+        label = style.pop("label")
+        x = frame["distance_px"]
+        axes.plot(x, frame["pd"], marker="o", markersize=4, label=f"{label}: P_d", **style)
+        axes.plot(
+            x,
+            frame["pa"],
+            marker="s",
+            markersize=4,
+            fillstyle="none",
+            label=f"{label}: P_a",
+            **style,
+        )
+    axes.set(xlabel="matching distance in px", ylabel="share", ylim=(0, 1.02))
+    return _finish(axes, "P_d and P_a over the distance")
+
+
+def plot_loss(axes: "Axes", curves: Curves) -> "Axes":
+    """Training (line) and validation loss (markers) over the epoch; columns of `history.csv`."""
+    for style, frame in _styled(curves):
+        label = style.pop("label")
+        axes.plot(frame["epoch"], frame["train_loss"], label=f"{label}: training", **style)
+        seen = frame.dropna(subset=["val_loss"])
+        style["linestyle"] = "none"
+        axes.plot(
+            seen["epoch"], seen["val_loss"], marker="x", label=f"{label}: validation", **style
+        )
+    axes.set(xlabel="epoch", ylabel="loss")
+    return _finish(axes, "Loss")
+
+
+def plot_val_iou(axes: "Axes", curves: Curves) -> "Axes":
+    """IoU of the validation part over the epoch; columns of `history.csv`."""
+    for style, frame in _styled(curves):
+        seen = frame.dropna(subset=["val_iou"])
+        axes.plot(seen["epoch"], seen["val_iou"], marker="o", markersize=3, **style)
+    axes.set(xlabel="epoch", ylabel="IoU", ylim=(0, 1.02))
+    return _finish(axes, "IoU on the validation part")
+
+
+CURVES: Mapping[str, Plot] = {
+    "pr": plot_pr,
+    "roc": plot_roc,
+    "pd_fa": plot_pd_fa,
+    "distance": plot_distance,
+}
+"""How to draw `<name>.csv` of an evaluation."""
+
+HISTORY: Mapping[str, Plot] = {"loss": plot_loss, "val_iou": plot_val_iou}
+"""How to draw `history.csv` of a training."""
+
+
+def draw(panels: list[tuple[Plot, Curves]], columns: int = 2) -> "Figure":
+    """Draw panels side by side.
+
+    Args:
+        panels: what to draw on each, with its curves.
+        columns: panels in a row.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(columns, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.6 * columns, 3.6 * lines), dpi=DPI, layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes, (plot, curves) in zip(grid, panels, strict=False):
+        plot(axes, curves)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def png_bytes(figure: "Figure") -> bytes:
+    """The figure as PNG; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save_png(figure: "Figure", path: Path) -> None:
+    """Write the figure as PNG under a temporary name and rename it."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_bytes(png_bytes(figure))
+    temporary.replace(path)
+
+
+def _styled(curves: Curves) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    for position, (name, frame) in enumerate(curves.items()):
+        style = {"color": f"C{position % 10}", "linestyle": LINES[position % len(LINES)]}
+        yield style | {"label": name}, frame
+
+
+def _finish(axes: "Axes", title: str) -> "Axes":
+    axes.set_title(title, fontsize=10)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(fontsize=8)
+    return axes

@@ -1,0 +1,201 @@
+"""Stage `evaluate`: what a trained network does on the test part."""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+from tqdm import tqdm
+
+from irstd.config import Params
+from irstd.data.store import PreparedData
+from irstd.errors import DataError, ModelError
+from irstd.evaluation.bootstrap import bootstrap_intervals
+from irstd.evaluation.breakdown import breakdown
+from irstd.evaluation.evaluate import Evaluation, baseline, evaluate_images, split_hash
+from irstd.evaluation.figures import CURVES, Curve, curve_frame, draw, save_png
+from irstd.evaluation.files import replaced_folder, write_json
+from irstd.evaluation.overlays import draw_overlay
+from irstd.evaluation.predictions import PredictionWriter, StoredPredictions
+from irstd.evaluation.speed import measure_latency
+from irstd.evaluation.subjects import choose_subjects
+from irstd.inference.predictor import Predictor
+from irstd.layout import Layout
+from irstd.metrics.components import label_components
+from irstd.metrics.conventions import find_convention
+from irstd.metrics.counts import count_components
+from irstd.tracking import track_run
+
+SPLIT = "test"
+FINGERPRINT = "fingerprint"
+BASELINE = ("baseline_threshold", "baseline_f1_target")
+
+
+def evaluate(root: Path, params: Params, network: str) -> dict[str, Any]:
+    """Write `reports/evaluate/<profile>/<network>` and the network's predictions.
+
+    The folder holds `metrics.json`, `intervals.json`, `breakdown.json`, `speed.json`,
+    `per_image.parquet`, `per_target.parquet`, `false_alarms.parquet`, the curves `pr`, `roc`,
+    `pd_fa` and `distance` as CSV and PNG, and `overlays/`. The predictions stand in
+    `artifacts/<profile>/<network>/predictions` (`irstd.evaluation.predictions`). Each of the two
+    folders is replaced as a whole. All but `speed.json` depends on data, weights and parameters
+    only. Figures and report are logged into the network's tracked run.
+
+    Args:
+        root: the project's folder.
+        params: its parameters.
+        network: model id.
+
+    Returns:
+        The content of `metrics.json`.
+
+    Raises:
+        DataError: nothing is prepared, or the test part is empty.
+        ModelError: the weights are missing, damaged or of another network.
+    """
+    layout = Layout(root, params.profile)
+    data = PreparedData(layout.processed)
+    rows = evaluated_rows(data)
+    predictor = Predictor.from_weights(layout.weights(network))
+    key = training_key(predictor, layout.weights(network), network)
+    threshold, distance = params.evaluate.threshold, matching_distance(params)
+    speed = time_network(predictor, data, rows, params)
+    with (
+        replaced_folder(layout.predictions(network)) as stored,
+        replaced_folder(layout.report("evaluate", network)) as folder,
+    ):
+        writer = PredictionWriter(stored, [data.mask(row).shape for row in rows], threshold)
+        found = evaluate_images(predictor, data, rows, threshold, distance, writer.add)
+        writer.close()
+        conditions = describe(params, network, data, rows)
+        yardstick = dict(zip(BASELINE, baseline(data, rows, distance), strict=True))
+        metrics = whole_counts(found.figures) | yardstick | conditions
+        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "speed.json", speed | {"images_per_s": found.images_per_s})
+        write_tables(folder, found, params)
+        write_curves(folder, found, network)
+        write_overlays(folder / "overlays", data, StoredPredictions(stored), found, params)
+    with track_run(root, params, network, stage="evaluate", key=key) as run:
+        figures = found.figures | yardstick
+        run.metrics({f"{SPLIT}_{name}": value for name, value in figures.items()})
+        run.artifact(layout.report("evaluate", network), "evaluate")
+    return metrics
+
+
+def training_key(predictor: Predictor, weights: Path, network: str) -> str:
+    """Fingerprint of the training that made the weights.
+
+    Raises:
+        ModelError: they are of another network, or do not say which training made them.
+    """
+    facts = predictor.facts
+    if facts.network != network or FINGERPRINT not in facts.provenance:
+        raise ModelError(
+            f"{weights}: expected weights of {network} with the {FINGERPRINT} of their training, "
+            f"got {facts.network} with {sorted(facts.provenance)}; run `irstd train {network}`"
+        )
+    return facts.provenance[FINGERPRINT]
+
+
+def evaluated_rows(data: PreparedData) -> list[int]:
+    """Rows of the test part.
+
+    Raises:
+        DataError: there are none.
+    """
+    rows: list[int] = data.rows(SPLIT).tolist()
+    if not rows:
+        raise DataError(
+            f"{data.folder}: expected images in the {SPLIT} part, got none of {len(data)}; "
+            "raise data.limit or change data.split, then run `irstd prepare`"
+        )
+    return rows
+
+
+def matching_distance(params: Params) -> float:
+    """Largest distance of a target and its detection in pixels; the convention's own if not set."""
+    own = find_convention(params.evaluate.convention).distance_px
+    return own if params.evaluate.distance is None else params.evaluate.distance
+
+
+def time_network(
+    predictor: Predictor, data: PreparedData, rows: list[int], params: Params
+) -> dict[str, Any]:
+    """Device and latency on the test image of median size."""
+    by_size = sorted(rows, key=lambda row: data.mask(row).size)
+    predict = partial(predictor.predict, threshold=params.evaluate.threshold)
+    image = data.image(by_size[len(rows) // 2])
+    latency = measure_latency(predict, image, params.evaluate.latency_runs)
+    machine = {"device": predictor.device_name, "cpu_threads": torch.get_num_threads()}
+    return machine | {"batch": 1, "latency": asdict(latency)}
+
+
+def describe(params: Params, network: str, data: PreparedData, rows: list[int]) -> dict[str, Any]:
+    """What the figures belong to: without it no figure is comparable."""
+    return {
+        "profile": params.profile,
+        "network": network,
+        "source": params.data.source,
+        "split": params.data.split,
+        "split_hash": split_hash(data.index["id"].iloc[rows]),
+        "data_checksum": data.checksum,
+        "convention": params.evaluate.convention,
+        "threshold": params.evaluate.threshold,
+        "distance_px": matching_distance(params),
+    }
+
+
+def whole_counts(figures: dict[str, float]) -> dict[str, float | int]:
+    """The figures, with counts as whole numbers."""
+    counts = {"false_on_empty", *(name for name in figures if name.startswith("n_"))}
+    return {name: int(x) if name in counts else x for name, x in figures.items()}
+
+
+def write_tables(folder: Path, found: Evaluation, params: Params) -> None:
+    """Write the tables, the breakdown and the bootstrap intervals."""
+    pq.write_table(found.per_image, folder / "per_image.parquet")
+    pq.write_table(found.per_target, folder / "per_target.parquet")
+    pq.write_table(found.false_alarms, folder / "false_alarms.parquet")
+    write_json(folder / "breakdown.json", breakdown(found.per_target.to_pandas()))
+    settings = params.evaluate.bootstrap
+    intervals = bootstrap_intervals(
+        found.counts, settings.samples, settings.confidence, params.seed
+    )
+    how = {"unit": "image", "samples": settings.samples, "confidence": settings.confidence}
+    bounds = {name: asdict(interval) for name, interval in intervals.items()}
+    write_json(folder / "intervals.json", how | {"seed": params.seed, "intervals": bounds})
+
+
+def write_curves(folder: Path, found: Evaluation, network: str) -> None:
+    """Write each curve as CSV and PNG."""
+    curves: dict[str, Curve] = {
+        "pr": found.pr,
+        "roc": found.roc,
+        "pd_fa": found.over_threshold,
+        "distance": found.over_distance,
+    }
+    for name, curve in curves.items():
+        frame = curve_frame(curve)
+        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+        save_png(draw([(CURVES[name], {network: frame})]), folder / f"{name}.png")
+
+
+def write_overlays(
+    folder: Path, data: PreparedData, stored: StoredPredictions, found: Evaluation, params: Params
+) -> None:
+    """Draw the worst misses and false alarms; file names sort by rank."""
+    folder.mkdir()
+    subjects = choose_subjects(
+        found.per_target.to_pandas(), found.false_alarms.to_pandas(), params.evaluate.overlays
+    )
+    row_of = {id: row for row, id in enumerate(data.index["id"])}
+    distance = matching_distance(params)
+    for rank, subject in enumerate(tqdm(subjects, desc="overlays", unit="image"), start=1):
+        row = row_of[subject.id]
+        targets = label_components(data.mask(row) > 0)
+        counts = count_components(targets, label_components(stored.mask(subject.id)), distance)
+        figure = draw_overlay(data.image(row), counts, subject)
+        name = f"{rank:02d}_{subject.kind}_{subject.id.replace('/', '_')}.png"
+        save_png(figure, folder / name)

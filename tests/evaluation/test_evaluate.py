@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from irstd.data.store import PreparedData
+from irstd.evaluation.evaluate import Evaluation, baseline, split_hash, total_figures
+from irstd.metrics import DetectionMetrics
+
+
+def test_figures_are_those_counted_by_hand(found: Evaluation) -> None:
+    # Pixels: 9 + 9 found, 4 missed, 4 + 1 false. One image has no target.
+    assert found.figures["iou"] == pytest.approx(18 / 27)
+    assert found.figures["pd"] == pytest.approx(2 / 3)
+    assert found.figures["pa"] == pytest.approx(2 / 4)
+    assert found.figures["f1_target"] == pytest.approx(4 / 7)
+    assert found.figures["fa_pixel"] == pytest.approx(5 / (3 * 64 * 64 + 48 * 81))
+    assert found.figures["niou_target"] == pytest.approx(2 / 3)
+    assert found.figures["false_on_empty"] == 1
+
+
+def test_figures_equal_those_of_detection_metrics(
+    found: Evaluation, data: PreparedData, kept: dict[str, np.ndarray]
+) -> None:
+    metrics = DetectionMetrics()
+    for row in data.rows("test"):
+        metrics.update(kept[data.index["id"][row]], data.mask(int(row)))
+    expected = metrics.compute()
+    assert {name: found.figures[name] for name in expected} == expected
+
+
+def test_every_map_has_the_grid_of_its_mask(
+    found: Evaluation, data: PreparedData, kept: dict[str, np.ndarray]
+) -> None:
+    assert list(kept) == ["hit", "miss", "false", "mixed"]
+    assert kept["mixed"].shape == (48, 81)
+
+
+def test_order_of_the_images_does_not_matter(found: Evaluation) -> None:
+    shuffled = found.counts[[3, 1, 0, 2]]
+    assert total_figures(shuffled) == total_figures(found.counts)
+
+
+def test_curves_meet_the_figures_at_the_operating_point(found: Evaluation) -> None:
+    at = found.over_threshold.thresholds == 0.5
+    assert found.over_threshold.pd[at] == found.figures["pd"]
+    assert found.over_threshold.fa_pixel[at] == found.figures["fa_pixel"]
+    within = found.over_distance.distances == 2.0
+    assert found.over_distance.pa[within] == found.figures["pa"]
+    assert found.figures["average_precision"] == found.pr.average_precision
+    assert found.figures["roc_auc"] == found.roc.auc
+
+
+def test_speed_is_counted(found: Evaluation) -> None:
+    assert found.images_per_s > 0
+
+
+def test_baseline_takes_the_best_threshold_in_hindsight(data: PreparedData) -> None:
+    threshold, f1 = baseline(data, data.rows("test").tolist(), 2.0)
+    # Just below 100 / 255 the dim target is found as well, beside the two false alarms.
+    assert 99 / 255 < threshold < 100 / 255
+    assert f1 == pytest.approx(2 * 3 / (3 + 5))
+
+
+def test_split_hash_depends_on_the_set_of_ids_alone() -> None:
+    assert split_hash(["b", "a"]) == split_hash(["a", "b"])
+    assert split_hash(["a", "b"]) != split_hash(["ab"])

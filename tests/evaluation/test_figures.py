@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from irstd.evaluation import figures
+from irstd.evaluation.evaluate import Evaluation
+
+HISTORY = pd.DataFrame(
+    {"epoch": [0, 1, 2], "train_loss": [3.0, 2.0, 1.0], "val_loss": [2.5, np.nan, 1.5]}
+).assign(val_iou=[0.1, np.nan, 0.3])
+
+
+def curves(found: Evaluation) -> dict[str, pd.DataFrame]:
+    parts = {"pr": found.pr, "roc": found.roc}
+    parts |= {"pd_fa": found.over_threshold, "distance": found.over_distance}
+    return {name: figures.curve_frame(curve) for name, curve in parts.items()}
+
+
+def test_columns_of_the_curves(found: Evaluation) -> None:
+    columns = {name: frame.columns.tolist() for name, frame in curves(found).items()}
+    assert columns == {
+        "pr": ["threshold", "precision", "recall"],
+        "roc": ["threshold", "tpr", "fpr"],
+        "pd_fa": ["threshold", "pd", "fa_target", "fa_pixel"],
+        "distance": ["distance_px", "pd", "pa"],
+    }
+
+
+def test_networks_differ_in_more_than_colour(found: Evaluation) -> None:
+    frame = curves(found)["pr"]
+    figure = figures.draw([(figures.plot_pr, {"one": frame, "two": frame})])
+    first, second = figure.axes[0].lines
+    assert first.get_linestyle() != second.get_linestyle()
+    assert first.get_color() != second.get_color()
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["one", "two"]
+
+
+def test_false_alarms_are_shown_per_million_pixels(found: Evaluation) -> None:
+    frame = curves(found)["pd_fa"]
+    figure = figures.draw([(figures.plot_pd_fa, {"one": frame})])
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), 1e6 * frame["fa_pixel"])
+    assert "1e-6" in figure.axes[0].get_xlabel()
+
+
+def test_epochs_without_validation_are_left_out() -> None:
+    figure = figures.draw([(plot, {"one": HISTORY}) for plot in figures.HISTORY.values()])
+    training, validation = figure.axes[0].lines
+    assert training.get_xdata().tolist() == [0, 1, 2]
+    assert validation.get_xdata().tolist() == [0, 2]
+    assert figure.axes[1].lines[0].get_ydata().tolist() == [0.1, 0.3]
+
+
+@pytest.mark.parametrize("name", list(figures.CURVES))
+def test_each_curve_is_saved(name: str, found: Evaluation, tmp_path: Path) -> None:
+    frame = curves(found)[name]
+    figures.save_png(figures.draw([(figures.CURVES[name], {"one": frame})]), tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert cv2.imread(str(tmp_path / "a.png")).shape[2] == 3
+
+
+def test_unused_places_of_the_grid_are_blank(found: Evaluation) -> None:
+    panels = [(figures.plot_roc, {"one": curves(found)["roc"]})] * 3
+    figure = figures.draw(panels)
+    assert [axes.axison for axes in figure.axes] == [True, True, True, False]

@@ -1,0 +1,63 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from irstd.errors import DataError
+from irstd.evaluation.files import read_json, replaced_folder, write_json, write_text
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    for name in ("first", "second"):
+        with replaced_folder(folder) as new:
+            (new / name).touch()
+    assert [path.name for path in folder.iterdir()] == ["second"]
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_a_failure_keeps_the_old_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    with replaced_folder(folder) as new:
+        (new / "good").touch()
+    with pytest.raises(IsADirectoryError), replaced_folder(folder) as new:
+        new.write_text("a folder cannot be written to")
+    assert [path.name for path in folder.iterdir()] == ["good"]
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_rests_of_a_killed_run_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "report.new").mkdir()
+    (tmp_path / "report.new" / "rest").touch()
+    with replaced_folder(tmp_path / "report") as new:
+        assert list(new.iterdir()) == []
+
+
+def test_nan_is_null_and_numpy_is_plain(tmp_path: Path) -> None:
+    content = {"a": float("nan"), "b": np.float32(0.5), "c": [np.int64(3), {"d": np.nan}], "e": "x"}
+    write_json(tmp_path / "x.json", content)
+    assert json.loads((tmp_path / "x.json").read_text()) == {
+        "a": None,
+        "b": 0.5,
+        "c": [3, {"d": None}],
+        "e": "x",
+    }
+    assert read_json(tmp_path / "x.json", "irstd evaluate")["c"][0] == 3
+
+
+def test_text_is_written_under_its_name_only(tmp_path: Path) -> None:
+    write_text(tmp_path / "new" / "a.md", "ä")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.md"]
+
+
+def test_a_missing_file_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"metrics\.json: not found; run `irstd evaluate x` first"):
+        read_json(tmp_path / "metrics.json", "irstd evaluate x")
+
+
+@pytest.mark.parametrize(("text", "fault"), [("{", "not valid JSON"), ("[1]", "got list")])
+def test_a_damaged_file_names_the_command(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(DataError, match=rf"{fault}.*run `irstd train` again"):
+        read_json(tmp_path / "x.json", "irstd train")

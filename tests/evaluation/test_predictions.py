@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from irstd.errors import DataError
+from irstd.evaluation.predictions import INDEX_FILE, PredictionWriter, StoredPredictions, quantise
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.2, 0.6, 0.37, 1 / 255, 0.999])
+def test_no_pixel_crosses_the_threshold(threshold: float) -> None:
+    rng = np.random.default_rng(0)
+    near = np.float32(threshold) + rng.normal(0, 1e-3, 1000).astype(np.float32)
+    probability = np.concatenate([near, rng.random(1000), [threshold]]).astype(np.float32)
+    probability = np.clip(probability, 0, 1).reshape(3, -1)
+    codes = quantise(probability, threshold)
+    assert np.array_equal(codes > int(threshold * 255), probability > threshold)
+    assert np.abs(codes / 255 - probability).max() <= 1 / 255 + 1e-6
+
+
+def test_ends_are_kept() -> None:
+    codes = quantise(np.array([[0.0, 1.0]], np.float32), 0.5)
+    assert codes.tolist() == [[0, 255]]
+
+
+def test_maps_of_mixed_sizes_come_back(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    maps = {f"image {n}": rng.random((4 + n, 9 - n), np.float32) for n in range(3)}
+    writer = PredictionWriter(tmp_path, [m.shape for m in maps.values()], 0.3)
+    for id, probability in maps.items():
+        writer.add(id, probability)
+    writer.close()
+    stored = StoredPredictions(tmp_path)
+    assert stored.ids == tuple(maps)
+    assert stored.threshold == 0.3
+    for id, probability in maps.items():
+        assert stored.probability(id).dtype == np.float32
+        np.testing.assert_allclose(stored.probability(id), probability, atol=1 / 255)
+        np.testing.assert_array_equal(stored.mask(id), probability > 0.3)
+
+
+def test_an_unfinished_folder_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny" / "predictions"
+    folder.mkdir(parents=True)
+    PredictionWriter(folder, [(4, 4)], 0.5).add("a", np.zeros((4, 4), np.float32))
+    with pytest.raises(DataError, match=rf"{INDEX_FILE}.*run `irstd evaluate tiny`"):
+        StoredPredictions(folder)
+
+
+def test_an_unknown_image_is_named(tmp_path: Path) -> None:
+    writer = PredictionWriter(tmp_path, [(4, 4)], 0.5)
+    writer.add("a", np.zeros((4, 4), np.float32))
+    writer.close()
+    with pytest.raises(DataError, match="no prediction for image 'b' among 1"):
+        StoredPredictions(tmp_path).mask("b")

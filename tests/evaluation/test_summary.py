@@ -1,0 +1,90 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from irstd.evaluation import summary
+
+KEYS = [key for key, _, _ in summary.FIGURES]
+
+
+@pytest.fixture
+def result() -> summary.Result:
+    figures: dict[str, Any] = dict.fromkeys(KEYS, 0.5) | {"fa_pixel": 12.34e-6, "fa_target": None}
+    conditions = {
+        "profile": "demo",
+        "network": "tiny",
+        "source": "sirst",
+        "split": "idx_427",
+        "n_images": 86,
+        "n_targets": 109,
+        "baseline_f1_target": 0.2237,
+        "convention": "ispanet",
+        "threshold": 0.5,
+        "distance_px": 2.0,
+    }
+    bounds = {key: {"low": 0.4, "high": 0.6, "undefined": 0.0} for key in KEYS}
+    bounds["fa_pixel"] = {"low": 1e-6, "high": 20e-6, "undefined": 0.0}
+    latency = {"median_ms": 12.5, "p95_ms": 14.0, "height": 64, "width": 80}
+    one_bin = {"low": 2.0, "high": None, "targets": 4, "hits": 3, "pd": 0.75}
+    empty = {"low": None, "high": None, "targets": 0, "hits": 0, "pd": None}
+    return summary.Result(
+        metrics=figures | conditions,
+        intervals={"confidence": 0.95, "samples": 1000, "intervals": bounds},
+        breakdown={"scr": [one_bin, empty], "area_px": []},
+        speed={"device": "GPU", "images_per_s": 80.0, "latency": latency},
+        run={"device": "GPU", "seconds": 3725, "epochs": 60, "commit": "0123456789abcdef"},
+        trained={"parameters": 13_620_000, "best_epoch": 41},
+        recipe="width 64",
+        attribution="Images from somewhere.",
+    )
+
+
+def test_figures_stand_with_their_intervals(result: summary.Result) -> None:
+    table = summary.figures_table([result])
+    row = dict(zip(table.head, table.rows[0], strict=True))
+    assert row["IoU"] == "0.500 [0.400, 0.600]"
+    assert row["F_a of pixels x 1e-6"] == "12.3 [1.0, 20.0]"
+    assert row["F_a of components"] == "undefined"
+    assert row["F1-T of the best global threshold"] == "0.224"
+    assert row["Test part"] == "sirst, idx_427: 86 images, 109 targets"
+
+
+def test_an_undefined_interval_is_left_out(result: summary.Result) -> None:
+    bounds = result.intervals["intervals"] | {"iou": {"low": None, "high": None, "undefined": 1.0}}
+    changed = replace(result, intervals=result.intervals | {"intervals": bounds})
+    assert "0.500" in summary.figures_table([changed]).rows[0]
+
+
+def test_conditions_name_device_time_and_commit(result: summary.Result) -> None:
+    table = summary.conditions_table([result])
+    row = dict(zip(table.head, table.rows[0], strict=True))
+    assert row["Parameters"] == "13.62 M"
+    assert row["Training"] == "1 h 2 min on GPU; best epoch 42 of 60"
+    assert row["Speed"] == "80.0 images/s; 12.5 ms (p95 14.0) at 64 x 80 on GPU"
+    assert row["Counting"] == "ispanet, threshold 0.5, distance 2 px"
+    assert row["Commit"] == "0123456789ab"
+
+
+def test_bins_state_their_bounds(result: summary.Result) -> None:
+    rows = summary.breakdown_table([result]).rows
+    assert rows[0] == ("tiny", "SCR", "2 and more", "4", "0.750")
+    assert rows[1][2:] == ("undefined", "0", "undefined")
+
+
+def test_the_note_explains_the_brackets(result: summary.Result) -> None:
+    assert "95% interval" in summary.interval_note([result])
+    assert "1000 samples" in summary.interval_note([result])
+
+
+def test_a_table_in_markdown_and_html() -> None:
+    table = summary.Table(("a", "b"), (("1|2", "<3"),))
+    assert table.markdown() == "| a | b |\n| --- | --- |\n| 1\\|2 | <3 |"
+    assert "<tr><td>1|2</td><td>&lt;3</td></tr>" in table.html()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(59.4, "59 s"), (61, "1 min 1 s"), (3600, "1 h 0 min")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert summary.duration(seconds) == text

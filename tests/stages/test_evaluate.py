@@ -1,0 +1,151 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from irstd.config import Params
+from irstd.data.store import write_prepared
+from irstd.errors import DataError, ModelError
+from irstd.evaluation.predictions import StoredPredictions
+from irstd.inference.weights import save_model
+from irstd.layout import Layout
+from irstd.stages.evaluate import evaluate
+from irstd.tracking.journal import Journal
+from tests.scenes import scenes, smoke_params, trained_project
+from tests.tiny_network import register_tiny, tiny_facts, tiny_network
+
+FILES = {
+    "metrics.json",
+    "intervals.json",
+    "breakdown.json",
+    "speed.json",
+    "per_image.parquet",
+    "per_target.parquet",
+    "false_alarms.parquet",
+    "overlays",
+    *(f"{name}.{kind}" for name in ("pr", "roc", "pd_fa", "distance") for kind in ("csv", "png")),
+}
+
+
+@pytest.fixture
+def params(monkeypatch: pytest.MonkeyPatch) -> Params:
+    register_tiny(monkeypatch)
+    # No store: the journal keeps what the stage logs.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nowhere://")
+    return smoke_params()
+
+
+@pytest.fixture
+def layout(tmp_path: Path, params: Params) -> Layout:
+    return trained_project(tmp_path, params)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_the_report_is_complete_and_its_figures_right(layout: Layout, params: Params) -> None:
+    returned = evaluate(layout.root, params, "tiny")
+    folder = layout.report("evaluate", "tiny")
+    assert {path.name for path in folder.iterdir()} == FILES
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics == returned
+    assert metrics["iou"] == pytest.approx(18 / 27)
+    assert (metrics["n_images"], metrics["n_targets"], metrics["n_predicted"]) == (4, 3, 4)
+    assert isinstance(metrics["n_images"], int)
+    assert metrics["f1_target"] == pytest.approx(4 / 7)
+    assert metrics["baseline_f1_target"] == pytest.approx(6 / 8)
+    assert (metrics["profile"], metrics["network"], metrics["split"]) == ("smoke", "tiny", "seeded")
+    assert (metrics["convention"], metrics["threshold"], metrics["distance_px"]) == (
+        "ispanet",
+        0.5,
+        2.0,
+    )
+    intervals = json.loads((folder / "intervals.json").read_text())["intervals"]
+    assert intervals["pd"]["low"] <= metrics["pd"] <= intervals["pd"]["high"]
+    speed = json.loads((folder / "speed.json").read_text())
+    assert speed["device"]
+    assert speed["images_per_s"] > 0
+    assert speed["latency"]["runs"] == params.evaluate.latency_runs
+
+
+def test_tables_and_overlays(layout: Layout, params: Params) -> None:
+    evaluate(layout.root, params, "tiny")
+    folder = layout.report("evaluate", "tiny")
+    assert pd.read_parquet(folder / "per_target.parquet")["hit"].tolist() == [True, False, True]
+    assert pd.read_parquet(folder / "false_alarms.parquet")["id"].tolist() == ["false", "mixed"]
+    assert sorted(path.name for path in (folder / "overlays").iterdir()) == [
+        "01_miss_miss.png",
+        "02_false_alarm_mixed.png",
+        "03_false_alarm_false.png",
+        "04_hit_hit.png",
+    ]
+
+
+def test_predictions_are_kept_for_the_browser(layout: Layout, params: Params) -> None:
+    evaluate(layout.root, params, "tiny")
+    stored = StoredPredictions(layout.predictions("tiny"))
+    assert stored.ids == ("hit", "miss", "false", "mixed")
+    expected = np.zeros((64, 64), bool)
+    expected[20:23, 20:23] = True
+    np.testing.assert_array_equal(stored.mask("hit"), expected)
+
+
+def test_a_second_run_gives_the_same_bytes_but_for_the_speed(
+    layout: Layout, params: Params
+) -> None:
+    folder = layout.report("evaluate", "tiny")
+    evaluate(layout.root, params, "tiny")
+    first = contents(folder)
+    evaluate(layout.root, params, "tiny")
+    again = contents(folder)
+    assert {name for name in first if first[name] != again[name]} <= {"speed.json"}
+    assert first.keys() == again.keys()
+
+
+def test_threshold_and_distance_are_obeyed(layout: Layout, params: Params) -> None:
+    changed = params.evaluate.model_copy(update={"threshold": 0.99994, "distance": 1.5})
+    metrics = evaluate(layout.root, params.model_copy(update={"evaluate": changed}), "tiny")
+    assert metrics["threshold"] == 0.99994
+    assert metrics["distance_px"] == 1.5
+    assert metrics["n_predicted"] == 2  # only 255 / 255 gives a logit of 10
+    stored = StoredPredictions(layout.predictions("tiny"))
+    assert stored.threshold == 0.99994
+    assert stored.mask("hit").sum() == 9
+    assert not stored.mask("false").any()
+
+
+def test_the_figures_are_logged(layout: Layout, params: Params) -> None:
+    evaluate(layout.root, params, "tiny")
+    journal = Journal(layout.artifacts("tiny") / "tracking", "f" * 64)
+    entries = list(journal.read())
+    logged = [entry.content["values"] for entry in entries if entry.kind == "metrics"]
+    assert logged[0]["test_f1_target"] == pytest.approx(4 / 7)
+    assert "metrics.json" in {e.content["name"] for e in entries if e.kind == "artifact"}
+
+
+def test_missing_weights_name_the_command(layout: Layout, params: Params) -> None:
+    layout.weights("tiny").unlink()
+    with pytest.raises(ModelError, match=r"model\.safetensors.*`irstd train`"):
+        evaluate(layout.root, params, "tiny")
+    assert not layout.report("evaluate", "tiny").exists()
+
+
+def test_weights_of_unknown_origin_are_refused(layout: Layout, params: Params) -> None:
+    save_model(layout.weights("tiny"), tiny_network(), tiny_facts())
+    with pytest.raises(ModelError, match=r"fingerprint.*\['profile'\].*irstd train tiny"):
+        evaluate(layout.root, params, "tiny")
+
+
+def test_an_empty_test_part_is_refused(layout: Layout, params: Params) -> None:
+    write_prepared(layout.processed, (s for s in scenes() if s.split != "test"), "generated")
+    with pytest.raises(DataError, match="images in the test part, got none of 2"):
+        evaluate(layout.root, params, "tiny")
+
+
+def test_unprepared_data_names_the_command(tmp_path: Path, params: Params) -> None:
+    with pytest.raises(DataError, match="irstd prepare"):
+        evaluate(tmp_path, params, "tiny")

@@ -1,0 +1,178 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from irstd.config import Params
+from irstd.errors import ConfigError, DataError
+from irstd.layout import Layout
+from irstd.stages.evaluate import evaluate
+from irstd.stages.publish import BEGIN, END, PICTURE_LIMIT, publish, published_table, update_readme
+from irstd.stages.report import report
+from tests.scenes import smoke_params, trained_project
+from tests.tiny_network import register_tiny
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return smoke_params()
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Layout:
+    """An evaluated project; tests leave its inputs as they are."""
+    layout = trained_project(tmp_path_factory.mktemp("project"), params)
+    with pytest.MonkeyPatch.context() as patch:
+        register_tiny(patch)
+        patch.setenv("MLFLOW_TRACKING_URI", "nowhere://")
+        evaluate(layout.root, params, "tiny")
+    sheet = layout.report("prepare") / "samples.png"
+    sheet.parent.mkdir(parents=True)
+    overlay = layout.report("evaluate", "tiny") / "overlays" / "04_hit_hit.png"
+    sheet.write_bytes(overlay.read_bytes())
+    return layout
+
+
+def test_the_page_stands_alone(layout: Layout, params: Params) -> None:
+    page = report(layout.root, params)
+    assert page == layout.root / "reports" / "summary" / "smoke" / "index.html"
+    html = page.read_text(encoding="utf-8")
+    assert not re.search(r"https?:|<script|<link", html)
+    sources = re.findall(r'src="([^"]{0,30})', html)
+    assert len(sources) == 1 + 2 + 4  # sheet, history and curves, overlays
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert str(layout.root) not in html
+    assert "0.667 [" in html
+    summary = (page.parent / "summary.md").read_text(encoding="utf-8")
+    assert "| smoke | tiny | generated, seeded: 4 images, 3 targets | 0.667 [" in summary
+    assert "1 min 15 s on Some CPU; best epoch 1 of 2" in summary
+    assert "2.50 M" in summary
+
+
+def test_what_is_not_made_yet_is_said(layout: Layout, params: Params) -> None:
+    html = report(layout.root, params).read_text(encoding="utf-8")
+    for command in ("irstd validate", "irstd export tiny", "irstd register"):
+        assert f"run `{command}`" in html
+
+
+def test_what_is_made_is_linked(
+    layout: Layout, params: Params, caplog: pytest.LogCaptureFixture
+) -> None:
+    docs, onnx = layout.report("validate") / "index.html", layout.onnx("tiny")
+    receipt = layout.report("register") / "receipt.json"
+    for path in (docs, onnx, receipt):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    docs.touch()
+    onnx.touch()
+    content = {"model": "irstd", "store": "sqlite:///mlflow.db"}
+    receipt.write_text(json.dumps(content | {"versions": {"tiny": {"version": "3"}}}))
+    with caplog.at_level("INFO"):
+        page = report(layout.root, params)
+    for path in (docs, onnx, receipt):
+        path.unlink()
+    html = page.read_text(encoding="utf-8")
+    assert 'href="../../validate/smoke/index.html"' in html
+    assert 'href="../../../artifacts/smoke/tiny/tiny.onnx"' in html
+    assert "sqlite:///mlflow.db, model irstd: tiny is version 3" in html
+    assert "tiny: F1-T 0.571, best global threshold 0.750" in caplog.text
+    assert "sqlite:///mlflow.db" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("reports/evaluate/smoke/tiny/metrics.json", "irstd evaluate tiny"),
+        ("reports/evaluate/smoke/tiny/pr.csv", "irstd evaluate tiny"),
+        ("reports/train/smoke/tiny/run.json", "irstd train tiny"),
+        ("reports/train/smoke/tiny/history.csv", "irstd train tiny"),
+        ("reports/prepare/smoke/samples.png", "irstd prepare"),
+    ],
+)
+def test_a_missing_input_names_its_command(
+    path: str, command: str, layout: Layout, params: Params
+) -> None:
+    file, hidden = layout.root / path, layout.root / "hidden"
+    file.rename(hidden)
+    try:
+        with pytest.raises(DataError, match=rf"{file.name}: not found; run `{command}`"):
+            report(layout.root, params)
+    finally:
+        hidden.rename(file)
+
+
+def test_an_incomplete_input_names_its_command(layout: Layout, params: Params) -> None:
+    file = layout.report("train", "tiny") / "run.json"
+    whole = file.read_text()
+    file.write_text('{"device": "x"}')
+    try:
+        with pytest.raises(DataError, match=r"run.json: lacks seconds, .*run `irstd train tiny`"):
+            report(layout.root, params)
+    finally:
+        file.write_text(whole)
+
+
+def test_a_published_report_is_small_and_complete(
+    layout: Layout, params: Params, tmp_path: Path
+) -> None:
+    destination = tmp_path / "published" / "smoke.md"
+    publish(layout.root, params, destination, overlays=2)
+    text = destination.read_text(encoding="utf-8")
+    for expected in ("0123456789ab", "Some CPU", "learning rate 0.01", "generator", "1 min 15 s"):
+        assert expected in text
+    pictures = re.findall(r"\]\((.*?)\)", text)
+    assert pictures == [
+        "smoke/curves.png",
+        "smoke/tiny_01_miss_miss.png",
+        "smoke/tiny_02_false_alarm_mixed.png",
+    ]
+    for picture in pictures:
+        assert 0 < (destination.parent / picture).stat().st_size <= PICTURE_LIMIT
+
+
+def test_real_images_are_attributed(layout: Layout, params: Params, tmp_path: Path) -> None:
+    data = params.data.model_copy(update={"source": "sirst", "split": "idx_427"})
+    publish(layout.root, params.model_copy(update={"data": data}), tmp_path / "x.md")
+    assert re.search(r"Images from SIRST: .*Dai.*WACV 2021", (tmp_path / "x.md").read_text())
+
+
+def test_only_markdown_is_published(layout: Layout, params: Params, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ends in \.md"):
+        publish(layout.root, params, tmp_path / "report.html")
+
+
+def test_the_readme_shows_every_published_report(
+    layout: Layout, params: Params, tmp_path: Path
+) -> None:
+    publish(layout.root, params, tmp_path / "a.md")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Top\n\n{BEGIN}\nstale\n{END}\n\nRest\n")
+    report(layout.root, params, tmp_path / "b.md", readme)
+    text = readme.read_text()
+    assert text.startswith(f"# Top\n\n{BEGIN}\n| Profile |")
+    assert text.endswith(f"\n{END}\n\nRest\n")
+    assert "stale" not in text
+    assert text.count("| smoke | tiny | generated") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "README.md",
+        "a",
+        "a.md",
+        "b",
+        "b.md",
+    ]
+
+
+@pytest.mark.parametrize("text", ["no marker", BEGIN, END, f"{END} {BEGIN}", f"{BEGIN}{END}{END}"])
+def test_a_readme_without_its_markers_is_refused(text: str, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(text)
+    with pytest.raises(ConfigError, match=rf"README.md: expected one line {BEGIN}"):
+        update_readme(readme, "table")
+    assert readme.read_text() == text
+
+
+def test_nothing_published_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no published results; run `irstd report --publish"):
+        published_table(tmp_path)
+    with pytest.raises(ConfigError, match="not found"):
+        update_readme(tmp_path / "README.md", "")
