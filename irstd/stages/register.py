@@ -1,0 +1,111 @@
+"""The register stage: each exported network becomes a version of the registered model."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from irstd.config import Params
+from irstd.errors import DataError, ModelError, TrackingError
+from irstd.evaluation.files import read_json, write_json
+from irstd.inference.onnx_file import read_onnx
+from irstd.layout import Layout
+from irstd.tracking import track_run
+from irstd.tracking.registry import register_onnx
+from irstd.tracking.store import Store
+
+FIGURES = ("iou", "niou_target", "niou_image", "pd", "fa_target", "f1_target")
+ORIGIN = {"key": "fingerprint", "data_checksum": "data_checksum"}
+CODE = {"git_commit": "commit", "git_dirty": "uncommitted_changes"}
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A verified ONNX file and what its version is tagged with."""
+
+    network: str
+    path: Path
+    tags: dict[str, str]
+
+
+def register(root: Path, params: Params) -> dict[str, Any]:
+    """Register the ONNX file of every network in `train.networks`.
+
+    A version that the store has already (same file, network and training) is kept; one that it
+    lacks is made, whatever an earlier receipt says. Everything is read before the store is touched.
+
+    Returns:
+        The receipt, also written to `reports/register/<profile>/receipt.json`.
+
+    Raises:
+        ModelError: an ONNX file is missing, damaged or does not say where it comes from.
+        DataError: the report of a training or an evaluation is missing or incomplete.
+        TrackingError: the store cannot be reached. No version is made in part; versions of other
+            networks made before stay and are found next time.
+    """
+    candidates = [_candidate(root, params, network) for network in params.train.networks]
+    store = _reachable_store(root, params)
+    versions = {item.network: _register(root, params, store, item) for item in candidates}
+    receipt = {"model": params.register_.model, "store": store.label, "versions": versions}
+    write_json(Layout(root, params.profile).report("register") / "receipt.json", receipt)
+    return receipt
+
+
+def _reachable_store(root: Path, params: Params) -> Store:
+    try:
+        store = Store(root, params.register_)
+        store.experiment_id()
+    except TrackingError as error:
+        raise TrackingError(
+            f"{error}. Nothing was registered; the ONNX files are kept: run `irstd register` (or "
+            "`dvc repro`) when the store is back"
+        ) from error
+    return store
+
+
+def _register(root: Path, params: Params, store: Store, item: _Candidate) -> dict[str, str]:
+    model, key = params.register_.model, item.tags["key"]
+    with track_run(root, params, item.network, stage="register", key=key) as run:
+        registered = register_onnx(store, model, run.deliver(), item.path, item.tags)
+        run.tags({"register.version": f"models:/{model}/{registered.version}"})
+    return asdict(registered) | {"key": key}
+
+
+def _candidate(root: Path, params: Params, network: str) -> _Candidate:
+    layout = Layout(root, params.profile)
+    path = layout.onnx(network)
+    facts = read_onnx(path).facts
+    missing = [name for name in ORIGIN.values() if name not in facts.provenance]
+    if facts.network != network or missing:
+        raise ModelError(
+            f"{path}: expected an export of {network} with provenance {list(ORIGIN.values())}, got "
+            f"one of {facts.network} without {missing or 'a fault in its provenance'}; "
+            f"run `irstd train {network}` and `irstd export {network}`"
+        )
+    tags = {
+        "network": network,
+        "profile": params.profile,
+        "threshold": str(facts.threshold),
+        **{tag: facts.provenance[name] for tag, name in ORIGIN.items()},
+        **_values(layout.report("train", network) / "run.json", CODE, f"irstd train {network}"),
+        **_values(
+            layout.report("evaluate", network) / "metrics.json",
+            {name: name for name in FIGURES},
+            f"irstd evaluate {network}",
+        ),
+    }
+    return _Candidate(network, path, tags)
+
+
+def _values(path: Path, names: dict[str, str], made_by: str) -> dict[str, str]:
+    """Values of a report under the names of their tags."""
+    report = read_json(path, made_by)
+    missing = [name for name in names.values() if name not in report]
+    if missing:
+        raise DataError(f"{path}: lacks {missing}; run `{made_by}` again")
+    return {tag: _text(report[name]) for tag, name in names.items()}
+
+
+def _text(value: Any) -> str:
+    if value is None:  # how a report writes an undefined figure
+        return "undefined"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
