@@ -32,7 +32,6 @@ lock: env  ## refresh requirements.lock from pyproject.toml
 demo: env  ## run the whole pipeline on the embedded default
 	dvc repro
 	irstd report
-	irstd report --where
 
 test: env  ## run all tests
 	pytest

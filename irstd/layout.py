@@ -36,6 +36,15 @@ class Layout:
         """The verified ONNX file."""
         return self.artifacts(network) / f"{network}.onnx"
 
+    def predictions(self, network: str) -> Path:
+        """Folder of the probability maps of the test part."""
+        return self.artifacts(network) / "predictions"
+
+    @property
+    def study(self) -> Path:
+        """Database of the Optuna studies."""
+        return self.root / "artifacts" / "tune" / self.profile / "study.db"
+
     def report(self, stage: str, network: str | None = None) -> Path:
         """Folder of a stage's report, per network where the stage runs per network."""
         folder = self.root / "reports" / stage / self.profile

@@ -81,7 +81,7 @@ def _overlay(tree: Any, differences: dict[str, Any], name: str, where: str) -> N
     for key, value in differences.items():
         if key not in tree:
             raise ConfigError(
-                f"profiles/{name}.yaml: {where}{key}: unknown key; profiles/{BASE}.yaml has none such"
+                f"profiles/{name}.yaml: {where}{key}: unknown key; profiles/{BASE}.yaml has none"
             )
         if isinstance(value, dict) and isinstance(tree[key], dict):
             _overlay(tree[key], value, name, f"{where}{key}.")

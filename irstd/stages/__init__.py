@@ -1,0 +1,1 @@
+"""One function per stage of dvc.yaml; here files are read and written."""

@@ -102,6 +102,8 @@ def _write_report(
     write_json(folder / "metrics.json", figures)
     history = pd.DataFrame(result.history).reindex(columns=HISTORY).astype({"epoch": int})
     write_text(folder / "history.csv", history.to_csv(index=False, lineterminator="\n"))
+    loss = history[["epoch", "train_loss", "val_loss"]]  # a plot of its own for `dvc plots`
+    write_text(folder / "loss.csv", loss.to_csv(index=False, lineterminator="\n"))
     write_json(folder / "run.json", _run_facts(root, params, network, result))
 
 

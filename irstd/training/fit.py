@@ -9,7 +9,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
-from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from torch import nn
 
 from irstd.config import FitParams, RecipeParams
@@ -31,6 +30,11 @@ from irstd.training.checkpoints import (
 from irstd.training.module import SegmentationModule
 
 THRESHOLD = 0.5
+EXPECTED_WARNINGS = (
+    "Checkpoint directory",  # a resumed run finds its checkpoints
+    ".*does not have many workers",  # the recipe says how many
+    ".*`isinstance",  # Lightning's use of torch's pytree
+)
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,8 @@ def fit(
         resume = last if resumable(last, module.origin) else None
     trainer = _trainer(recipe, folder, [StepSeed(seed), *callbacks], progress)
     with warnings.catch_warnings():
-        # A resumed run finds its checkpoints, and few workers are the recipe's choice.
-        warnings.filterwarnings("ignore", message="Checkpoint directory")
-        warnings.filterwarnings("ignore", category=PossibleUserWarning)
+        for expected in EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message=expected)
         trainer.fit(
             module,
             training_loader(Crops(data, recipe, fit, seed), torch.cuda.is_available()),

@@ -1,0 +1,209 @@
+"""The command line: each command loads the parameters and calls one stage."""
+
+import logging
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from irstd.config import Params, load_params
+from irstd.errors import IrstdError
+
+# Nothing that this program starts reports home.
+TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}
+
+app = typer.Typer(
+    help="Infrared small target detection: from raw images to a verified, registered model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Data sets of this project.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Network = Annotated[str, typer.Argument(help="Model id, one of train.networks in params.yaml.")]
+
+
+class DataSet(StrEnum):
+    """Published data sets that can be added."""
+
+    SIRST = "sirst"
+
+
+@app.command()
+def prepare() -> None:
+    """Decode, check and index the images of the source."""
+    from irstd.stages.prepare import prepare as stage
+
+    stage(Path(), _params())
+
+
+@app.command()
+def validate() -> None:
+    """Check the index with Great Expectations; stops the pipeline on a failed expectation."""
+    from irstd.stages.validate import validate as stage
+
+    stage(Path(), _params())
+
+
+@app.command()
+def train(network: Network) -> None:
+    """Train one network; resumes where a killed run stopped."""
+    from irstd.stages.train import train as stage
+
+    stage(Path(), _params(), network)
+
+
+@app.command()
+def evaluate(network: Network) -> None:
+    """Measure a trained network on the test part."""
+    from irstd.stages.evaluate import evaluate as stage
+
+    stage(Path(), _params(), network)
+
+
+@app.command()
+def export(network: Network) -> None:
+    """Write the ONNX file, if it gives what the network gives."""
+    from irstd.stages.export import export as stage
+
+    stage(Path(), _params(), network)
+
+
+@app.command()
+def register() -> None:
+    """Put the exported networks into the MLflow model registry."""
+    from irstd.stages.register import register as stage
+
+    stage(Path(), _params())
+
+
+@app.command()
+def track() -> None:
+    """Send what could not be logged while the MLflow server was away."""
+    from irstd.stages.track import track as stage
+
+    stage(Path(), _params())
+
+
+@app.command()
+def tune() -> None:
+    """Search F-SIoU's alpha and gamma and the channel width with Optuna; resumes a study."""
+    from irstd.stages.tune import tune as stage
+
+    stage(Path(), _params())
+
+
+@app.command()
+def report(
+    publish: Annotated[
+        Path | None, typer.Option(help="Also write a short report (Markdown, a few pictures) here.")
+    ] = None,
+    readme: Annotated[
+        Path | None, typer.Option(help="Also renew the table between the markers of this file.")
+    ] = None,
+) -> None:
+    """Write one page over all results of the active profile."""
+    from irstd.stages.report import report as stage
+
+    typer.echo(stage(Path(), _params(), publish, readme))
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files, folders or videos.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="ONNX file, PROFILE/NETWORK, MLflow run id, or registry reference such as "
+            "models:/irstd/3 or irstd@champion. Default: the active profile's first network."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Default: the model's own.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace earlier results.")
+    ] = False,
+) -> None:
+    """Detect targets: mask, overlay and detections (JSON, CSV) of each image."""
+    from irstd.stages.predict import run_predict
+
+    summary = run_predict(
+        images, output, model=model, root=Path(), threshold=threshold, overwrite=overwrite
+    )
+    for failure in summary.failures:
+        typer.echo(f"irstd: {failure.file}: {failure.reason}", err=True)
+    typer.echo(
+        f"{summary.output}: {summary.detections} detections on {summary.images} images "
+        f"({summary.device_name}); {len(summary.failures)} files failed"
+    )
+    if summary.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def profile(
+    name: Annotated[
+        str | None, typer.Argument(help="Profile to switch to; none: list them.")
+    ] = None,
+    discard_edits: Annotated[
+        bool, typer.Option("--discard-edits", help="Replace an edited params.yaml.")
+    ] = False,
+) -> None:
+    """Switch params.yaml to a profile, or list the profiles."""
+    from irstd.profiles import profile_names, use_profile
+
+    if name is None:
+        active = _params().profile
+        for known in profile_names(Path()):
+            typer.echo(f"{'*' if known == active else ' '} {known}")
+        return
+    use_profile(Path(), name, discard_edits)
+    typer.echo(f"params.yaml now holds profile {name}; `dvc repro` runs what that changes")
+
+
+@data_app.command("add")
+def data_add(
+    name: Annotated[DataSet, typer.Argument(help="Data set.")],
+    source: Annotated[Path, typer.Argument(help="Its folder, as published.", metavar="PATH")],
+) -> None:
+    """Copy a published data set into data/raw, checked, and track it with DVC."""
+    from irstd.stages.add_data import add_data
+
+    typer.echo(add_data(Path(), name.value, source))
+
+
+def _params() -> Params:
+    return load_params()
+
+
+def main() -> None:
+    """Entry point of the `irstd` command."""
+    for name, value in TELEMETRY_OFF.items():
+        os.environ.setdefault(name, value)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for chatty in (
+        "pytorch_lightning.utilities.rank_zero",
+        "great_expectations",
+        "alembic",
+        "mlflow",
+        "onnxscript",
+        "onnx_ir",
+    ):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # warns that torchvision is missing
+    try:
+        app()
+    except IrstdError as error:
+        typer.echo(f"irstd: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,97 @@
+"""The command line: help, errors without a traceback, and what runs on a bare machine."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from irstd import cli
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = [
+    "prepare", "validate", "train", "evaluate", "export", "register",
+    "track", "tune", "report", "predict", "profile", "data",
+]  # fmt: skip
+ABSENT = [
+    "dvc",
+    "mlflow",
+    "prefect",
+    "great_expectations",
+    "optuna",
+    "streamlit",
+    "imagehash",
+    "skimage",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command):
+    result = CliRunner().invoke(cli.app, [command, "--help"])
+    assert result.exit_code == 0
+    assert result.output.strip()
+
+
+def test_profile_lists_and_switches(project, monkeypatch):
+    monkeypatch.chdir(project)
+    listed = CliRunner().invoke(cli.app, ["profile"])
+    assert "* smoke" in listed.output
+    assert "  demo" in listed.output
+    switched = CliRunner().invoke(cli.app, ["profile", "demo"])
+    assert "params.yaml now holds profile demo" in switched.output
+
+
+def irstd(root: Path, *arguments: str, blocked: bool = False) -> subprocess.CompletedProcess[str]:
+    start = "import sys; from irstd.cli import main; "
+    if blocked:
+        start += f"sys.modules.update(dict.fromkeys({ABSENT})); "  # importing one now fails
+    return subprocess.run(
+        [sys.executable, "-c", start + f"sys.argv = ['irstd', *{list(arguments)}]; main()"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_an_error_is_one_message_and_no_traceback(tmp_path):
+    done = irstd(tmp_path, "prepare")
+    assert done.returncode == 1
+    assert done.stderr.startswith("irstd: params.yaml: not found")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_bare_machine_trains_evaluates_exports_and_predicts(project):
+    """None of DVC, MLflow, Prefect, Great Expectations, Optuna, Streamlit can be imported here."""
+    for arguments in (
+        ["prepare"],
+        ["train", "ispanet"],
+        ["evaluate", "ispanet"],
+        ["export", "ispanet"],
+    ):
+        done = irstd(project, *arguments, blocked=True)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+    samples = project / "reports" / "prepare" / "smoke" / "samples.png"
+    done = irstd(project, "predict", str(samples), "-o", "found", blocked=True)
+    assert done.returncode == 0, done.stderr
+    assert (project / "found" / "detections.csv").exists()
+    journal = list((project / "artifacts" / "smoke" / "ispanet" / "tracking").glob("*.jsonl"))
+    assert journal, "what could not be logged to MLflow is kept"
+
+
+def test_importing_the_command_line_loads_nothing_heavy():
+    script = """
+        import sys
+        import irstd.cli
+        heavy = {"torch", "mlflow", "prefect", "optuna", "streamlit", "pandas"}
+        print(sorted(heavy & set(sys.modules)))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

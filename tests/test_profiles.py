@@ -1,0 +1,76 @@
+"""Profiles compose into a complete params.yaml, and edits are never lost by switching."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from irstd.config import load_params
+from irstd.errors import ConfigError
+from irstd.profiles import compose, profile_names, use_profile
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    use_profile(tmp_path, "demo", discard_edits=False)
+    return tmp_path
+
+
+def test_the_committed_parameters_are_the_demo_profile():
+    assert (ROOT / "params.yaml").read_text() == compose(ROOT, "demo")
+
+
+def test_every_profile_is_valid(root):
+    assert profile_names(root) == ["demo", "sirst", "sirst-cpu", "sirst-hr", "smoke"]
+    for name in profile_names(root):
+        use_profile(root, name, discard_edits=False)
+        assert load_params(root / "params.yaml").profile == name
+
+
+def test_the_paper_s_recipe(root):
+    use_profile(root, "sirst", discard_edits=False)
+    recipe = load_params(root / "params.yaml").train.recipes["ispanet"]
+    assert (recipe.crop.height, recipe.crop.width, recipe.epochs, recipe.batch_size) == (
+        256,
+        256,
+        200,
+        8,
+    )
+    optimizer, loss = recipe.optimizer, recipe.loss
+    assert (optimizer.lr, optimizer.min_lr, optimizer.warmup_epochs) == (0.01, 1e-5, 5)
+    assert (loss.alpha, loss.gamma, loss.smoothing) == (2, 2, 1)
+    assert recipe.network["width"] == 64
+
+
+def test_switching_back_restores_the_text(root):
+    before = (root / "params.yaml").read_text()
+    use_profile(root, "smoke", discard_edits=False)
+    assert (root / "params.yaml").read_text() != before
+    use_profile(root, "demo", discard_edits=False)
+    assert (root / "params.yaml").read_text() == before
+
+
+def test_edits_are_not_lost(root):
+    path = root / "params.yaml"
+    edited = path.read_text().replace("batch_size: 8", "batch_size: 4")
+    path.write_text(edited)
+    with pytest.raises(ConfigError, match=r"\+      batch_size: 4(.|\n)*--discard-edits"):
+        use_profile(root, "smoke", discard_edits=False)
+    assert path.read_text() == edited
+    use_profile(root, "smoke", discard_edits=True)
+    assert load_params(path).profile == "smoke"
+
+
+def test_unknown_profiles_and_keys(root):
+    with pytest.raises(ConfigError, match="unknown profile 'big'; choose one of: demo, sirst"):
+        use_profile(root, "big", discard_edits=False)
+    (root / "profiles" / "mine.yaml").write_text("train: {recipe: {}}\n")
+    with pytest.raises(ConfigError, match=r"profiles/mine.yaml: train.recipe: unknown key"):
+        use_profile(root, "mine", discard_edits=False)
+    (root / "profiles" / "mine.yaml").write_text("seed: x\n")
+    with pytest.raises(ConfigError, match=r"profiles/mine.yaml: seed: Input should be"):
+        use_profile(root, "mine", discard_edits=False)
+    assert load_params(root / "params.yaml").profile == "demo"
