@@ -10,7 +10,7 @@ import pyarrow as pa
 import streamlit as st
 
 from irstd.errors import DataError
-from irstd.evaluation.files import read_json
+from irstd.files import read_json
 
 FIGURES = {
     "iou": "IoU",

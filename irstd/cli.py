@@ -187,21 +187,22 @@ def _params() -> Params:
     return load_params()
 
 
+def _set_up_logging() -> None:
+    """Our own messages from INFO on, those of libraries from WARNING on, as plain lines."""
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: record.levelno > logging.INFO or record.name[:5] == "irstd")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    # Lightning prints its tips through a handler of its own; torch's exporter misses torchvision.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    exporter = "torch.onnx._internal.exporter._registration"
+    logging.getLogger(exporter).setLevel(logging.ERROR)
+
+
 def main() -> None:
     """Entry point of the `irstd` command."""
     for name, value in TELEMETRY_OFF.items():
         os.environ.setdefault(name, value)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for chatty in (
-        "pytorch_lightning.utilities.rank_zero",
-        "great_expectations",
-        "alembic",
-        "mlflow",
-        "onnxscript",
-        "onnx_ir",
-    ):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # warns that torchvision is missing
+    _set_up_logging()
     try:
         app()
     except IrstdError as error:

@@ -1,7 +1,6 @@
 """Profiles: named parameter sets. `profiles/demo.yaml` is complete, the others differ from it."""
 
 import difflib
-import os
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from ruamel.yaml import YAML
 
 from irstd.config import parse_params, read_yaml
 from irstd.errors import ConfigError
+from irstd.files import write_text
 
 BASE = "demo"
 
@@ -63,9 +63,7 @@ def use_profile(root: Path, name: str, discard_edits: bool) -> None:
                 + "\n".join(edits)
                 + "\nsave it as a profile (profiles/NAME.yaml), or repeat with --discard-edits"
             )
-    temporary = target.with_name(target.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, target)
+    write_text(target, text)
 
 
 def _edits(root: Path, target: Path) -> list[str]:

@@ -23,6 +23,7 @@ from irstd.data.listing import Listed
 from irstd.data.pixels import Grey, decode_grey, decode_mask
 from irstd.data.sources import Fault, RawImage, Source
 from irstd.errors import DataError
+from irstd.files import replaced
 
 QUARANTINE_FILE = "quarantine.parquet"
 
@@ -76,9 +77,8 @@ class FaultLog:
             {"id": fault.id, "file": fault.file, "reason": fault.reason, "action": action}
             for fault, action in self.entries
         ]
-        temporary = folder / f"{QUARANTINE_FILE}.tmp"
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
-        temporary.replace(folder / QUARANTINE_FILE)
+        with replaced(folder / QUARANTINE_FILE) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
 
 
 def read_quarantine(folder: Path) -> pd.DataFrame:

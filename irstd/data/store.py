@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -20,6 +19,7 @@ from irstd.data.index import INDEX_FILE, describe, little_endian, read_index, wr
 from irstd.data.pixels import Grey
 from irstd.data.sources import RawImage
 from irstd.errors import DataError
+from irstd.files import replaced
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -127,14 +127,14 @@ def write_prepared(folder: Path, images: Iterable[RawImage], source: str) -> pd.
     Raises:
         DataError: no image came, two have one id, or an image does not fit its mask.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     seen: set[str] = set()
-    with _Staged(folder) as staged:
-        with (
-            _ByteFile(staged.path(PIXELS_FILE)) as pixels,
-            _ByteFile(staged.path(MASKS_FILE)) as masks,
-        ):
+    with (
+        replaced(folder / INDEX_FILE) as new_index,  # the outermost takes its name last
+        replaced(folder / PIXELS_FILE) as new_pixels,
+        replaced(folder / MASKS_FILE) as new_masks,
+    ):
+        with _ByteFile(new_pixels) as pixels, _ByteFile(new_masks) as masks:
             for raw in images:
                 _check(raw, seen)
                 rows.append(describe(raw, source, pixels.append(raw.image), masks.append(raw.mask)))
@@ -142,8 +142,8 @@ def write_prepared(folder: Path, images: Iterable[RawImage], source: str) -> pd.
             raise DataError(
                 f"{folder}: expected at least one image from source {source!r}, got none"
             )
-        write_index(rows, staged.path(INDEX_FILE))
-        staged.publish((PIXELS_FILE, MASKS_FILE, INDEX_FILE))
+        write_index(rows, new_index)
+        (folder / INDEX_FILE).unlink(missing_ok=True)
     return read_index(folder)
 
 
@@ -171,33 +171,6 @@ def _check(raw: RawImage, seen: set[str]) -> None:
         )
 
 
-class _Staged:
-    """Temporary names inside a folder, removed on failure."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def path(self, name: str) -> Path:
-        return self._folder / f"{name}.tmp"
-
-    def publish(self, names: tuple[str, ...]) -> None:
-        (self._folder / names[-1]).unlink(missing_ok=True)
-        for name in names:
-            self.path(name).replace(self._folder / name)
-
-    def __enter__(self) -> "_Staged":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for name in (PIXELS_FILE, MASKS_FILE, INDEX_FILE):
-            self.path(name).unlink(missing_ok=True)
-
-
 class _ByteFile:
     """A one-dimensional uint8 `.npy` file that grows; its header reserves room for any length."""
 
@@ -218,12 +191,7 @@ class _ByteFile:
     def __enter__(self) -> "_ByteFile":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._file.seek(0)
         self._write_header()
         self._file.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from irstd.files import replaced
 from irstd.metrics.curves import DistanceCurve, PrecisionRecallCurve, RocCurve, TargetCurve
 
 if TYPE_CHECKING:
@@ -148,10 +149,9 @@ def png_bytes(figure: "Figure") -> bytes:
 
 
 def save_png(figure: "Figure", path: Path) -> None:
-    """Write the figure as PNG under a temporary name and rename it."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(png_bytes(figure))
-    temporary.replace(path)
+    """Write the figure as PNG."""
+    with replaced(path) as temporary:
+        temporary.write_bytes(png_bytes(figure))
 
 
 def _styled(curves: Curves) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

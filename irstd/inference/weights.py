@@ -1,6 +1,5 @@
 """Weight files: safetensors whose metadata says how to rebuild the network and how to use it."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from irstd.errors import ModelError
+from irstd.files import replaced
 from irstd.inference.facts import STRICT, facts_from_json, facts_to_json
 from irstd.inference.preprocess import Preprocessing
 from irstd.models.registry import build_network
@@ -72,10 +72,8 @@ def save_model(path: Path, network: nn.Module, facts: ModelFacts) -> None:
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(tensors, temporary, metadata={FACTS_KEY: facts.to_json()})
-    os.replace(temporary, path)
+    with replaced(path) as temporary:
+        save_file(tensors, temporary, metadata={FACTS_KEY: facts.to_json()})
 
 
 def load_model(path: Path) -> tuple[nn.Module, ModelFacts]:

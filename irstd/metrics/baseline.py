@@ -11,7 +11,7 @@ from irstd.metrics.components import Components, label_components
 from irstd.metrics.inputs import check_distance, check_pair
 from irstd.metrics.matching import match_components
 
-Image = Float[np.ndarray, "h w"]
+Image = Float[np.ndarray, "_ _"]
 
 
 def best_global_threshold(

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from irstd.data.listing import find_list, read_list
 from irstd.data.sources import Source, find_source
 from irstd.errors import DataError
+from irstd.files import replaced_folder
 
 SHOWN = 20
 """Missing files named in one message."""
@@ -139,18 +140,13 @@ def _check_identical(
 
 
 def _copy(folder: Path, files: list[PurePosixPath], target: Path) -> None:
-    """Copy under a temporary name, then rename."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        for file in tqdm(files, desc=f"copy {target.name}", unit="file"):
-            (temporary / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / file, temporary / file)
-        temporary.replace(target)
+        with replaced_folder(target) as new:
+            for file in tqdm(files, desc=f"copy {target.name}", unit="file"):
+                (new / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / file, new / file)
     except OSError as error:
         raise DataError(f"{target}: the data could not be copied: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _track(root: Path, target: Path) -> None:

@@ -16,11 +16,11 @@ from irstd.evaluation.bootstrap import bootstrap_intervals
 from irstd.evaluation.breakdown import breakdown
 from irstd.evaluation.evaluate import Evaluation, baseline, evaluate_images, split_hash
 from irstd.evaluation.figures import CURVES, Curve, curve_frame, draw, save_png
-from irstd.evaluation.files import replaced_folder, write_json
 from irstd.evaluation.overlays import draw_overlay
 from irstd.evaluation.predictions import PredictionWriter, StoredPredictions
 from irstd.evaluation.speed import measure_latency
 from irstd.evaluation.subjects import choose_subjects
+from irstd.files import replaced_folder, write_json
 from irstd.inference.predictor import Predictor
 from irstd.layout import Layout
 from irstd.metrics.components import label_components

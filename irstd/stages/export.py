@@ -1,8 +1,6 @@
 """Stage `export`: a network's best weights as a verified ONNX file."""
 
-import json
 import logging
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from irstd.data.store import PreparedData
 from irstd.errors import ModelError
 from irstd.export.onnx import OPSET, export_onnx
 from irstd.export.parity import Comparison, check, compare, parity_cases, parity_sizes
+from irstd.files import replaced, write_json
 from irstd.inference.backends import OnnxBackend, TorchBackend
 from irstd.inference.onnx_file import read_onnx
 from irstd.inference.weights import load_model
@@ -56,8 +55,7 @@ def export(root: Path, params: Params, network: str) -> dict[str, Any]:
     sizes = parity_sizes(spec, facts, params.export.sizes)
     images = _real_images(PreparedData(layout.processed))
     model = export_onnx(module, spec, facts).SerializeToString(deterministic=True)
-    candidate = target.with_name(target.name + ".unverified")
-    try:
+    with replaced(target) as candidate:
         candidate.write_bytes(model)
         file = read_onnx(candidate)
         sides = TorchBackend(module, "cpu"), OnnxBackend(file.content, str(candidate))
@@ -66,11 +64,8 @@ def export(root: Path, params: Params, network: str) -> dict[str, Any]:
             comparison = compare(*sides, case, facts.threshold, params.export.mask_margin)
             check(comparison, spec.parity)
             comparisons.append(comparison)
-        os.replace(candidate, target)
-    finally:
-        candidate.unlink(missing_ok=True)
     report = _report(comparisons, spec.parity, len(model))
-    _write_json(layout.report("export", network) / "metrics.json", report)
+    write_json(layout.report("export", network) / "metrics.json", report)
     log.info("%s: %.2g of the logits' deviation from torch", target.name, report["parity_ratio"])
     return report
 
@@ -92,10 +87,3 @@ def _report(comparisons: list[Comparison], limit: float, size: int) -> dict[str,
         "undecided_pixels": sum(comparison.undecided for comparison in comparisons),
         "cases": [asdict(comparison) | {"ratio": comparison.ratio} for comparison in comparisons],
     }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

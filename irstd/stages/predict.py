@@ -1,10 +1,7 @@
 """`irstd predict`: masks, overlays and a list of detections for images, folders and videos."""
 
 import csv
-import json
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from irstd.errors import DataError, ModelError
+from irstd.files import replaced_folder, write_json
 from irstd.inference.inputs import Source, count_frames, find_sources, read_frames
 from irstd.inference.overlay import draw_overlay
 from irstd.inference.postprocess import checked_threshold
@@ -96,7 +94,7 @@ def run_predict(
     sources = find_sources(inputs, skip=output)
     results: list[_Result] = []
     failures: list[Failure] = []
-    with _new_folder(output) as folder, _progress(sources) as bar:
+    with replaced_folder(output.resolve()) as folder, _progress(sources) as bar:
         for source in sources:
             try:
                 for frame, image in read_frames(source):
@@ -143,27 +141,6 @@ def _check_output(output: Path, overwrite: bool) -> None:
         )
 
 
-@contextmanager
-def _new_folder(output: Path) -> Iterator[Path]:
-    """A folder beside `output` that takes its place when all went well and is removed otherwise."""
-    target = output.resolve()
-    partial, former = (target.with_name(f".{target.name}.{word}") for word in ("partial", "former"))
-    for folder in (partial, former):
-        shutil.rmtree(folder, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(f"{output}: cannot be made: {error.strerror}; choose another") from error
-    try:
-        yield partial
-        if target.exists():
-            target.rename(former)
-        partial.rename(target)
-    finally:
-        for folder in (partial, former):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def _write_pictures(
     folder: Path, source: Source, frame: int | None, image: np.ndarray, prediction: Prediction
 ) -> None:
@@ -178,8 +155,7 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
 
 
 def _write_lists(folder: Path, document: dict[str, Any], results: Sequence[_Result]) -> None:
-    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
-    (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / JSON_FILE, document)
     with (folder / CSV_FILE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -1,8 +1,7 @@
 """Stage `prepare`: from a source's files to decoded, indexed, memory-mapped images."""
 
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from irstd.data.sheet import draw_samples, sample_rows
 from irstd.data.sources import SOURCES, RawImage
 from irstd.data.store import SPLITS, PreparedData, write_prepared
 from irstd.errors import DataError
+from irstd.files import replaced, write_json, write_text
 from irstd.layout import Layout
 
 SAMPLES = 12
@@ -58,13 +58,11 @@ def report(folder: Path, data: PreparedData, reading: Reading, params: Params) -
     metrics = summarise(data, reading, params)
     for difference in metrics["differences"]:
         log.warning("%s: %s", params.data.source, difference)
-    folder.mkdir(parents=True, exist_ok=True)
     sheet = draw_samples(data, sample_rows(data, SAMPLES))
-    _replace(folder / "samples.png", lambda path: sheet.savefig(path, format="png"))
-    text = json.dumps(metrics, indent=2) + "\n"
-    _replace(folder / "metrics.json", lambda path: path.write_text(text, encoding="utf-8"))
-    summary = _markdown(metrics, reading)
-    _replace(folder / "summary.md", lambda path: path.write_text(summary, encoding="utf-8"))
+    with replaced(folder / "samples.png") as temporary:
+        sheet.savefig(temporary, format="png")
+    write_json(folder / "metrics.json", metrics)
+    write_text(folder / "summary.md", _markdown(metrics, reading))
 
 
 def summarise(data: PreparedData, reading: Reading, params: Params) -> dict[str, Any]:
@@ -154,9 +152,3 @@ def _phrase(spread: dict[str, float]) -> str:
     if not spread:
         return "no target"
     return "{min:g} to {max:g}, median {median:g}, mean {mean:g}".format(**spread)
-
-
-def _replace(target: Path, write: Callable[[Path], object]) -> None:
-    temporary = target.with_name(f"{target.name}.tmp")
-    write(temporary)
-    temporary.replace(target)

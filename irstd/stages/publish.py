@@ -10,7 +10,6 @@ from pathlib import Path
 from irstd.config import Params
 from irstd.errors import ConfigError, DataError
 from irstd.evaluation.figures import draw, png_bytes
-from irstd.evaluation.files import read_json, replaced_folder, write_json, write_text
 from irstd.evaluation.pictures import shrink_png
 from irstd.evaluation.summary import (
     Result,
@@ -19,6 +18,7 @@ from irstd.evaluation.summary import (
     figures_table,
     interval_note,
 )
+from irstd.files import read_json, replaced_folder, write_json, write_text
 from irstd.stages.results import overlay_files, read_curves, read_results
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"

@@ -6,7 +6,7 @@ from typing import Any
 
 from irstd.config import Params
 from irstd.errors import DataError, ModelError, TrackingError
-from irstd.evaluation.files import read_json, write_json
+from irstd.files import read_json, write_json
 from irstd.inference.onnx_file import read_onnx
 from irstd.layout import Layout
 from irstd.tracking import track_run

@@ -9,7 +9,6 @@ from irstd.config import Params
 from irstd.errors import DataError
 from irstd.evaluation import page
 from irstd.evaluation.figures import draw, png_bytes
-from irstd.evaluation.files import read_json, replaced_folder, write_text
 from irstd.evaluation.summary import (
     Result,
     breakdown_table,
@@ -18,6 +17,7 @@ from irstd.evaluation.summary import (
     interval_note,
     number,
 )
+from irstd.files import read_json, replaced_folder, write_text
 from irstd.layout import Layout
 from irstd.stages.publish import publish as publish_summary
 from irstd.stages.publish import published_table, update_readme

@@ -10,8 +10,8 @@ from irstd.config import FitParams, Params
 from irstd.data.sources import SOURCES
 from irstd.errors import DataError
 from irstd.evaluation.figures import CURVES, HISTORY, Curves, Plot
-from irstd.evaluation.files import read_json
 from irstd.evaluation.summary import Result
+from irstd.files import read_json
 from irstd.layout import Layout
 
 RUN_KEYS = ("device", "seconds", "epochs", "commit", "seed", "recipe")

@@ -11,7 +11,7 @@ import pandas as pd
 from irstd.config import Params
 from irstd.data.store import PreparedData
 from irstd.errors import ConfigError
-from irstd.evaluation.files import write_json, write_text
+from irstd.files import write_json, write_text
 from irstd.inference.weights import ModelFacts, save_model
 from irstd.layout import Layout
 from irstd.tracking import EpochLogger, track_run

@@ -1,8 +1,6 @@
 """Stage `validate`: the expectations over the prepared data, their report, and the stop."""
 
-import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +13,7 @@ from irstd.data.faults import read_quarantine
 from irstd.data.store import PreparedData
 from irstd.data.verdict import Outcome, judge
 from irstd.errors import DataError
+from irstd.files import write_json, write_text
 from irstd.layout import Layout
 
 log = logging.getLogger(__name__)
@@ -44,9 +43,9 @@ def validate(root: Path, params: Params) -> tuple[Outcome, ...]:
     summary = summarise(outcomes) | {"images": len(data), "data_checksum": data.checksum}
     failures = [f"{outcome} ({outcome.severity})" for outcome in outcomes if not outcome.success]
     title = f"Validation of {params.data.source}, profile {params.profile}"
-    _write(folder / "metrics.json", _json(summary))
-    _write(folder / "result.json", _json([asdict(outcome) for outcome in outcomes]))
-    _write(folder / "index.html", offline_page(result, title, failures))
+    write_json(folder / "metrics.json", summary)
+    write_json(folder / "result.json", [asdict(outcome) for outcome in outcomes])
+    write_text(folder / "index.html", offline_page(result, title, failures))
     _report_failures(outcomes, folder)
     return outcomes
 
@@ -75,14 +74,3 @@ def _report_failures(outcomes: Sequence[Outcome], folder: Path) -> None:
             + "\ncorrect the data, or change limits and severities under `validate` in "
             f"params.yaml; {folder / 'index.html'} shows all"
         )
-
-
-def _json(content: Any) -> str:
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

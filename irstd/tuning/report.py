@@ -1,6 +1,5 @@
 """What a study found: figures, table of trials, history."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from irstd.evaluation.figures import save_png
+from irstd.files import write_json, write_text
 from irstd.tuning.study import FAULT, RETRY_OF
 
 METRICS_FILE, TRIALS_FILE, HISTORY_FILE = "metrics.json", "trials.csv", "history.png"
@@ -68,10 +69,9 @@ def trial_table(study: optuna.Study) -> pd.DataFrame:
 
 def write_report(study: optuna.Study, folder: Path) -> Summary:
     """Write `metrics.json`, `trials.csv` and `history.png`."""
-    folder.mkdir(parents=True, exist_ok=True)
     summary, table = summarise(study), trial_table(study)
-    _write(folder / METRICS_FILE, json.dumps(asdict(summary), indent=2) + "\n")
-    _write(folder / TRIALS_FILE, table.to_csv(index=False))
+    write_json(folder / METRICS_FILE, asdict(summary))
+    write_text(folder / TRIALS_FILE, table.to_csv(index=False))
     draw_history(table, folder / HISTORY_FILE)
     return summary
 
@@ -86,7 +86,7 @@ def draw_history(table: pd.DataFrame, path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    figure = Figure(figsize=(6.4, 3.6), dpi=120, layout="constrained")
     axes = figure.subplots()
     for state, (marker, color) in MARKERS.items():
         part = table[table["state"] == state]
@@ -96,9 +96,7 @@ def draw_history(table: pd.DataFrame, path: Path) -> None:
     axes.set(xlabel="trial", ylabel="IoU on the validation part")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
-    temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
-    temporary.replace(path)
+    save_png(figure, path)
 
 
 _COLUMNS = (
@@ -129,9 +127,3 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         RETRY_OF: trial.user_attrs.get(RETRY_OF),
         FAULT: trial.user_attrs.get(FAULT, "interrupted") if failed else "",
     }
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

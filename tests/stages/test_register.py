@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from irstd.config import Params, RegisterParams, load_params
 from irstd.errors import DataError, ModelError, TrackingError
-from irstd.evaluation.files import write_json
+from irstd.files import write_json
 from irstd.inference.preprocess import Preprocessing
 from irstd.inference.weights import FACTS_KEY, ModelFacts
 from irstd.layout import Layout

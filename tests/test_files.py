@@ -5,7 +5,34 @@ import numpy as np
 import pytest
 
 from irstd.errors import DataError
-from irstd.evaluation.files import read_json, replaced_folder, write_json, write_text
+from irstd.files import read_json, replaced, replaced_folder, write_json, write_text
+
+
+def test_a_file_takes_its_name_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.bin"
+    for content in (b"first", b"second"):
+        with replaced(path) as temporary:
+            temporary.write_bytes(content)
+            assert path.exists() == (content == b"second")
+    assert path.read_bytes() == b"second"
+    assert [file.name for file in path.parent.iterdir()] == ["a.bin"]
+
+
+def test_a_failure_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"good")
+
+    def interrupted() -> None:
+        with replaced(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with pytest.raises(FileNotFoundError), replaced(path):
+        pass  # nothing was written
+    assert path.read_bytes() == b"good"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -28,10 +55,22 @@ def test_a_failure_keeps_the_old_folder(tmp_path: Path) -> None:
 
 
 def test_rests_of_a_killed_run_do_no_harm(tmp_path: Path) -> None:
-    (tmp_path / "report.new").mkdir()
-    (tmp_path / "report.new" / "rest").touch()
+    with replaced_folder(tmp_path / "report") as place:
+        pass
+    place.mkdir()
+    (place / "rest").touch()
     with replaced_folder(tmp_path / "report") as new:
+        assert new == place
         assert list(new.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(DataError, match=r"file/report: cannot be made: Not a directory; choose"),
+        replaced_folder(tmp_path / "file" / "report"),
+    ):
+        pass
 
 
 def test_nan_is_null_and_numpy_is_plain(tmp_path: Path) -> None:
@@ -44,6 +83,21 @@ def test_nan_is_null_and_numpy_is_plain(tmp_path: Path) -> None:
         "e": "x",
     }
     assert read_json(tmp_path / "x.json", "irstd evaluate")["c"][0] == 3
+
+
+def test_equal_json_gives_equal_bytes_in_the_order_given(tmp_path: Path) -> None:
+    content = [{"b": "ä", "a": (1,)}]
+    for name in ("x.json", "y.json"):
+        write_json(tmp_path / name, content)
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert text.split() == ["[", "{", '"b":', '"ä",', '"a":', "[", "1", "]", "}", "]"]
+    assert (tmp_path / "y.json").read_text(encoding="utf-8") == text
+
+
+def test_infinity_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"a": float("inf")})
+    assert not list(tmp_path.iterdir())
 
 
 def test_text_is_written_under_its_name_only(tmp_path: Path) -> None:

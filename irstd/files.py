@@ -1,7 +1,8 @@
-"""Result files, written whole or not at all."""
+"""Files and folders written whole or not at all: under a temporary name, then renamed."""
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,27 @@ from typing import Any
 import numpy as np
 
 from irstd.errors import DataError
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Write a new file beside `path` and put it in its place at the end.
+
+    If the block fails, the new file is removed and the old one stays as it was.
+
+    Args:
+        path: the file to replace; it need not exist, its folder is made.
+
+    Yields:
+        The path to write to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -24,32 +46,39 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
     Yields:
         The empty folder to write to.
+
+    Raises:
+        DataError: it cannot be made.
     """
-    new, old = (folder.with_name(f"{folder.name}.{suffix}") for suffix in ("new", "old"))
+    new, old = (folder.with_name(f".{folder.name}.{suffix}") for suffix in ("new", "old"))
     for rest in (new, old):
         shutil.rmtree(rest, ignore_errors=True)
-    new.mkdir(parents=True)
+    try:
+        new.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be made: {error.strerror}; choose another, or correct permissions"
+        ) from error
     try:
         yield new
         if folder.exists():
-            folder.replace(old)
-        new.replace(folder)
+            os.replace(folder, old)
+        os.replace(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 under a temporary name and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write a text file in UTF-8."""
+    with replaced(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write JSON; equal content gives equal bytes, and NaN (undefined) becomes null."""
-    write_text(path, json.dumps(_plain(content), indent=2, allow_nan=False) + "\n")
+    text = json.dumps(_plain(content), indent=2, allow_nan=False, ensure_ascii=False)
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path, made_by: str) -> dict[str, Any]:
