@@ -13,7 +13,7 @@ from irstd.inference.facts import STRICT, facts_from_json, facts_to_json
 from irstd.inference.preprocess import Preprocessing
 from irstd.models.registry import build_network
 
-FACTS_KEY = "irstd"
+FACTS_KEY, FINGERPRINT = "irstd", "fingerprint"
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,23 @@ class ModelFacts:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
             raise ModelError(f"threshold must lie between 0 and 1, got {self.threshold}")
+
+    def training_key(self, network: str, path: Path) -> str:
+        """Fingerprint of the training that made the weights.
+
+        Args:
+            network: the network they are expected to be of.
+            path: where they stand, for messages.
+
+        Raises:
+            ModelError: they are of another network, or do not say which training made them.
+        """
+        if self.network != network or FINGERPRINT not in self.provenance:
+            raise ModelError(
+                f"{path}: expected weights of {network} with the {FINGERPRINT} of their training, "
+                f"got {self.network} with {sorted(self.provenance)}; run `irstd train {network}`"
+            )
+        return self.provenance[FINGERPRINT]
 
     def to_json(self) -> str:
         """The facts as text; equal facts give equal text."""

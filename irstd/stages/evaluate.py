@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from irstd.config import Params
 from irstd.data.store import PreparedData
-from irstd.errors import DataError, ModelError
+from irstd.errors import DataError
 from irstd.evaluation.bootstrap import bootstrap_intervals
 from irstd.evaluation.breakdown import breakdown
 from irstd.evaluation.evaluate import Evaluation, baseline, evaluate_images, split_hash
@@ -29,7 +29,6 @@ from irstd.metrics.counts import count_components
 from irstd.tracking import track_run
 
 SPLIT = "test"
-FINGERPRINT = "fingerprint"
 BASELINE = ("baseline_threshold", "baseline_f1_target")
 
 
@@ -59,7 +58,7 @@ def evaluate(root: Path, params: Params, network: str) -> dict[str, Any]:
     data = PreparedData(layout.processed)
     rows = evaluated_rows(data)
     predictor = Predictor.from_weights(layout.weights(network))
-    key = training_key(predictor, layout.weights(network), network)
+    key = predictor.facts.training_key(network, layout.weights(network))
     threshold, distance = params.evaluate.threshold, matching_distance(params)
     speed = time_network(predictor, data, rows, params)
     with (
@@ -82,21 +81,6 @@ def evaluate(root: Path, params: Params, network: str) -> dict[str, Any]:
         run.metrics({f"{SPLIT}_{name}": value for name, value in figures.items()})
         run.artifact(layout.report("evaluate", network), "evaluate")
     return metrics
-
-
-def training_key(predictor: Predictor, weights: Path, network: str) -> str:
-    """Fingerprint of the training that made the weights.
-
-    Raises:
-        ModelError: they are of another network, or do not say which training made them.
-    """
-    facts = predictor.facts
-    if facts.network != network or FINGERPRINT not in facts.provenance:
-        raise ModelError(
-            f"{weights}: expected weights of {network} with the {FINGERPRINT} of their training, "
-            f"got {facts.network} with {sorted(facts.provenance)}; run `irstd train {network}`"
-        )
-    return facts.provenance[FINGERPRINT]
 
 
 def evaluated_rows(data: PreparedData) -> list[int]:

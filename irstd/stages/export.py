@@ -1,5 +1,6 @@
 """Stage `export`: a network's best weights as a verified ONNX file."""
 
+import hashlib
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,6 @@ import numpy as np
 
 from irstd.config import Params
 from irstd.data.store import PreparedData
-from irstd.errors import ModelError
 from irstd.export.onnx import OPSET, export_onnx
 from irstd.export.parity import Comparison, check, compare, parity_cases, parity_sizes
 from irstd.files import replaced, write_json
@@ -18,6 +18,7 @@ from irstd.inference.onnx_file import read_onnx
 from irstd.inference.weights import load_model
 from irstd.layout import Layout
 from irstd.models.registry import network_spec
+from irstd.tracking import track_run
 
 REAL_IMAGES = 3
 """Prepared images that pass the parity gate at every size."""
@@ -48,10 +49,7 @@ def export(root: Path, params: Params, network: str) -> dict[str, Any]:
     weights, target = layout.weights(network), layout.onnx(network)
     spec = network_spec(network)
     module, facts = load_model(weights)
-    if facts.network != network:
-        raise ModelError(
-            f"{weights}: expected weights of {network}, got {facts.network}; train again"
-        )
+    key = facts.training_key(network, weights)
     sizes = parity_sizes(spec, facts, params.export.sizes)
     images = _real_images(PreparedData(layout.processed))
     model = export_onnx(module, spec, facts).SerializeToString(deterministic=True)
@@ -64,8 +62,12 @@ def export(root: Path, params: Params, network: str) -> dict[str, Any]:
             comparison = compare(*sides, case, facts.threshold, params.export.mask_margin)
             check(comparison, spec.parity)
             comparisons.append(comparison)
-    report = _report(comparisons, spec.parity, len(model))
-    write_json(layout.report("export", network) / "metrics.json", report)
+    report = _report(comparisons, spec.parity, model)
+    written = layout.report("export", network) / "metrics.json"
+    write_json(written, report)
+    with track_run(root, params, network, stage="export", key=key) as run:
+        run.metrics({"parity_ratio": report["parity_ratio"]})
+        run.artifact(written, "export")
     log.info("%s: %.2g of the logits' deviation from torch", target.name, report["parity_ratio"])
     return report
 
@@ -77,9 +79,10 @@ def _real_images(data: PreparedData) -> list[np.ndarray]:
     return [data.image(int(row)) for row in chosen[:REAL_IMAGES]]
 
 
-def _report(comparisons: list[Comparison], limit: float, size: int) -> dict[str, Any]:
+def _report(comparisons: list[Comparison], limit: float, model: bytes) -> dict[str, Any]:
     return {
-        "onnx_bytes": size,
+        "onnx_bytes": len(model),
+        "onnx_sha256": hashlib.sha256(model).hexdigest(),
         "opset": OPSET,
         "parity_limit": limit,
         "parity_ratio": max(comparison.ratio for comparison in comparisons),
