@@ -47,4 +47,6 @@ def project(tmp_path: Path) -> Path:
     use_profile(root, "smoke", discard_edits=True)
     for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=root, check=True, capture_output=True)
+    shutil.copy(ROOT / ".dvc" / "config", root / ".dvc" / "config")
+    shutil.copytree(ROOT / ".dvc" / "plots", root / ".dvc" / "plots")
     return root

@@ -63,7 +63,9 @@ def tiny_facts(**preprocessing: object) -> ModelFacts:
     }
     prepared = Preprocessing(**(facts | preprocessing))  # type: ignore[arg-type]
     arguments: dict[str, int | float | bool | str] = {"in_channels": prepared.in_channels}
-    return ModelFacts("tiny", arguments, prepared, 0.5, {"profile": "test", "fingerprint": "f" * 64})
+    return ModelFacts(
+        "tiny", arguments, prepared, 0.5, {"profile": "test", "fingerprint": "f" * 64}
+    )
 
 
 def tiny_network(in_channels: int = 1) -> Bright:

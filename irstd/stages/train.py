@@ -74,7 +74,8 @@ def train(root: Path, params: Params, network: str) -> FitResult:
             provenance,
         )
         save_model(layout.weights(network), result.network, facts)
-        _write_report(layout.report("train", network), root, params, network, result)
+        facts_of_run = _run_facts(root, params, network, result) | {"fingerprint": key}
+        _write_report(layout.report("train", network), result, facts_of_run)
         run.metrics({"best_val_iou": result.best_iou, "best_epoch": float(result.best_epoch)})
         run.artifact(layout.report("train", network), "train")
     log.info(
@@ -89,9 +90,7 @@ def train(root: Path, params: Params, network: str) -> FitResult:
     return result
 
 
-def _write_report(
-    folder: Path, root: Path, params: Params, network: str, result: FitResult
-) -> None:
+def _write_report(folder: Path, result: FitResult, run: dict[str, Any]) -> None:
     parameters = sum(tensor.numel() for tensor in result.network.parameters())
     figures = {
         "best_val_iou": result.best_iou,
@@ -104,7 +103,7 @@ def _write_report(
     write_text(folder / "history.csv", history.to_csv(index=False, lineterminator="\n"))
     loss = history[["epoch", "train_loss", "val_loss"]]  # a plot of its own for `dvc plots`
     write_text(folder / "loss.csv", loss.to_csv(index=False, lineterminator="\n"))
-    write_json(folder / "run.json", _run_facts(root, params, network, result))
+    write_json(folder / "run.json", run)
 
 
 def _run_facts(root: Path, params: Params, network: str, result: FitResult) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from irstd.files import replaced
@@ -27,17 +27,21 @@ class AtomicIO(TorchCheckpointIO):
             os.fsync(file.fileno())
 
 
-def origin_of(fingerprint: str, folder: Path) -> dict[str, str]:
+def origin_of(fingerprint: str, folder: Path, precision: str) -> dict[str, str]:
     """What a checkpoint must come from to be taken up.
 
     The folder counts too: Lightning remembers the best checkpoint by its absolute path.
     """
-    return {"fingerprint": fingerprint, "folder": str(folder.resolve())}
+    return {"fingerprint": fingerprint, "folder": str(folder.resolve()), "precision": precision}
 
 
-def resumable(path: Path, origin: dict[str, str]) -> bool:
-    """Whether `path` holds a checkpoint of this very origin."""
-    return path.is_file() and load_checkpoint(path).get("origin") == origin
+class Patience(EarlyStopping):
+    """Early stopping that stays stopped: a finished training isn't continued by a second start."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop before the first epoch if the checkpoint says that the training had ended."""
+        if self.stopped_epoch:
+            trainer.should_stop = True
 
 
 class StepSeed(Callback):

@@ -1,5 +1,6 @@
 """Train one network; resume where a killed run stopped."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,28 +9,30 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from irstd.config import FitParams, RecipeParams
 from irstd.data.dataset import Crops, Images
 from irstd.data.loader import image_loader, training_loader
 from irstd.data.store import PreparedData
+from irstd.errors import ModelError
 from irstd.inference.preprocess import Preprocessing
 from irstd.models import build_network, network_spec
 from irstd.training.checkpoints import (
     BEST,
     LAST,
     AtomicIO,
+    Patience,
     StepSeed,
     checkpoint_callbacks,
     load_checkpoint,
     origin_of,
-    resumable,
 )
 from irstd.training.module import SegmentationModule
 
-THRESHOLD = 0.5
+VALIDATION_THRESHOLD = 0.5  # the published network's (ISPANet, IV-A4); it chooses the epoch
+log = logging.getLogger(__name__)
 EXPECTED_WARNINGS = (
     "Checkpoint directory",  # a resumed run finds its checkpoints
     ".*does not have many workers",  # the recipe says how many
@@ -96,12 +99,8 @@ def fit(
     preprocessing = Preprocessing.of(network_spec(network), channels, fit)
     net = build_network(network, **recipe.network)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing from torch's stubs
-    module = SegmentationModule(net, recipe, preprocessing, THRESHOLD)
-    resume = None
-    if folder is not None:
-        module.origin = origin_of(fingerprint, folder)
-        last = folder / f"{LAST}.ckpt"
-        resume = last if resumable(last, module.origin) else None
+    module = SegmentationModule(net, recipe, preprocessing, VALIDATION_THRESHOLD)
+    resume = None if folder is None else _resume(module, folder, fingerprint)
     trainer = _trainer(recipe, folder, [StepSeed(seed), *callbacks], progress)
     with warnings.catch_warnings():
         for expected in EXPECTED_WARNINGS:
@@ -130,6 +129,33 @@ def fit(
     )
 
 
+def _resume(module: SegmentationModule, folder: Path, fingerprint: str) -> Path | None:
+    """The checkpoint to continue, and in the log why it is continued or replaced."""
+    last = folder / f"{LAST}.ckpt"
+    module.origin = origin_of(fingerprint, folder, _precision(module.recipe))
+    if not last.is_file():
+        return None
+    checkpoint = load_checkpoint(last)
+    found = checkpoint.get("origin", {})
+    changed = [name for name, value in module.origin.items() if found.get(name) != value]
+    if changed:
+        log.info("%s: another %s; training starts anew", last, " and ".join(changed))
+        return None
+    log.info("%s: continuing after epoch %d", last, len(checkpoint["history"]))
+    return last
+
+
+def _precision(recipe: RecipeParams) -> str:
+    if recipe.precision == "auto":
+        return "16-mixed" if torch.cuda.is_available() else "32-true"
+    if recipe.precision == "16-mixed" and not torch.cuda.is_available():
+        raise ModelError(
+            "precision 16-mixed needs a GPU, and there is none; "
+            "set train.recipes.<network>.precision to auto, or to bf16-mixed on a CPU that has it"
+        )
+    return recipe.precision
+
+
 def device_name() -> str:
     """Name of the device that training uses, with the number of CPU threads."""
     if torch.cuda.is_available():
@@ -140,13 +166,11 @@ def device_name() -> str:
 def _trainer(
     recipe: RecipeParams, folder: Path | None, callbacks: list[Callback], progress: bool
 ) -> pl.Trainer:
-    precision: Any = recipe.precision
-    if precision == "auto":
-        precision = "16-mixed" if torch.cuda.is_available() else "32-true"
+    precision: Any = _precision(recipe)
     if folder is not None:
         callbacks = [*callbacks, *checkpoint_callbacks(folder, recipe.validate_every)]
     if recipe.early_stop_patience is not None:
-        callbacks.append(EarlyStopping("val_iou", patience=recipe.early_stop_patience, mode="max"))
+        callbacks.append(Patience("val_iou", patience=recipe.early_stop_patience, mode="max"))
     return pl.Trainer(
         max_epochs=recipe.epochs,
         accelerator="auto",

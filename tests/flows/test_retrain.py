@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -203,6 +204,35 @@ def test_the_flow_runs_the_smoke_profile_from_images_to_a_registered_model(
     assert flow_module.retrain(project) == stages
     again = json.loads((project / "reports/register/smoke/receipt.json").read_text())
     assert again == receipt
+    _check_dvc(project)
+
+
+def _check_dvc(project: Path) -> None:
+    """What DVC says of a finished project, and what a changed parameter makes it run again."""
+
+    def dvc(*arguments: str) -> str:
+        command = [sys.executable, "-m", "dvc", *arguments]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert "Data and pipelines are up to date" in dvc("status")
+    metrics = json.loads(dvc("metrics", "show", "--json"))[""]["data"]
+    figures = metrics["reports/evaluate/smoke/ispanet/metrics.json"]["data"]
+    assert {"f1_target", "baseline_f1_target", "iou"} <= set(figures)
+    dvc("plots", "show")
+    page = (project / "dvc_plots" / "index.html").read_text()
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.https?:", page)
+    params = project / "params.yaml"
+    before = params.read_text()
+    for old, new, expected in (
+        ("overlays: 2", "overlays: 3", {"evaluate@ispanet"}),
+        ("epochs: 1", "epochs: 2", {"train@ispanet"}),
+        ("mask_margin: 0.001", "mask_margin: 0.002", {"export@ispanet"}),
+    ):
+        assert old in before
+        params.write_text(before.replace(old, new, 1))
+        assert set(json.loads(dvc("status", "--json"))) == expected
+    params.write_text(before)
 
 
 def _alive(pid: int) -> bool:

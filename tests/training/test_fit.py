@@ -110,12 +110,16 @@ def test_a_finished_training_is_not_repeated(small_data, recipe, tmp_path):
     assert first.history == again.history
 
 
-def test_another_fingerprint_starts_anew(small_data, recipe, tmp_path):
+def test_another_fingerprint_starts_anew_and_says_so(small_data, recipe, tmp_path, caplog):
+    caplog.set_level("INFO", logger="irstd")
     run(small_data, recipe, tmp_path, fingerprint="a")
     changed = recipe.model_copy(update={"epochs": 2})
     other = run(small_data, changed, tmp_path, fingerprint="b")
     assert not other.resumed
     assert len(other.history) == 2
+    assert "another fingerprint; training starts anew" in caplog.text
+    assert run(small_data, changed, tmp_path, fingerprint="b").resumed
+    assert "continuing after epoch 2" in caplog.text
 
 
 def test_a_moved_folder_starts_anew(small_data, recipe, tmp_path):
@@ -144,7 +148,19 @@ def test_fill_trains_on_one_size(small_data, recipe):
 def test_early_stop_ends_when_nothing_improves(small_data, recipe, tmp_path):
     still = recipe.optimizer.model_copy(update={"lr": 1e-12, "min_lr": 0.0})
     patient = recipe.model_copy(update={"early_stop_patience": 1, "epochs": 9, "optimizer": still})
-    assert len(run(small_data, patient, tmp_path).history) < 9
+    stopped = run(small_data, patient, tmp_path)
+    assert len(stopped.history) < 9
+    again = run(small_data, patient, tmp_path)
+    assert again.resumed
+    assert again.history == stopped.history, "it had ended, and is not continued"
+    assert_same(weights(stopped), weights(again))
+
+
+def test_float16_without_a_gpu_is_refused(small_data, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    half = recipe.model_copy(update={"precision": "16-mixed"})
+    with pytest.raises(ModelError, match=r"16-mixed needs a GPU.*precision to auto"):
+        run(small_data, half, tmp_path)
 
 
 def test_a_loss_that_explodes_is_an_error(small_data, recipe, tmp_path):
