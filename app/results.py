@@ -1,39 +1,42 @@
 """What the stages wrote, loaded once and checked. Nothing is written, no figure computed."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import streamlit as st
 
 from irstd.errors import DataError
+from irstd.evaluation.summary import FIGURES
+from irstd.evaluation.tables import FALSE_ALARM_SCHEMA, IMAGE_SCHEMA, TARGET_SCHEMA, read_rows
 from irstd.files import read_json
 
-FIGURES = {
-    "iou": "IoU",
-    "niou_target": "nIoU per target",
-    "niou_image": "nIoU per image",
-    "pd": "P_d",
-    "fa_pixel": "F_a per pixel",
-    "f1_target": "F1-T",
-}
 BASELINE = "baseline_f1_target"
-CONDITIONS = (
-    "profile",
-    "network",
-    "source",
-    "split",
-    "split_hash",
-    "data_checksum",
-    "convention",
-    "threshold",
-    "distance_px",
-    "n_images",
-    "n_targets",
-)
+NUMBER = (int, float)
+OPTIONAL = (*NUMBER, NoneType)
+METRICS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("profile", "network", "source", "split", "split_hash"), (str,)),
+    **dict.fromkeys(("data_checksum", "convention"), (str,)),
+    **dict.fromkeys(("threshold", "distance_px", "n_images", "n_targets"), NUMBER),
+    **dict.fromkeys((*(key for key, _, _ in FIGURES), BASELINE), OPTIONAL),
+}
+"""Keys of `metrics.json` that the pages read, and their types; an undefined figure is null."""
+
+INTERVALS = {"unit": (str,), "samples": (int,), "confidence": NUMBER, "intervals": (dict,)}
+JSON_NAMES: Mapping[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    dict: "an object",
+    list: "a list",
+    bool: "true or false",
+    NoneType: "null",
+}
+BOUNDS = {"low": OPTIONAL, "high": OPTIONAL}
 
 
 @dataclass(frozen=True)
@@ -100,33 +103,45 @@ def load_tables(folder: Path, command: str, stamp: int) -> Tables:
     """Tables of a result.
 
     Raises:
-        DataError: one is missing or damaged.
+        DataError: one is missing, damaged or of another form.
     """
-    names = ("per_image", "per_target", "false_alarms")
-    return Tables(*(_read_table(folder / f"{name}.parquet", command) for name in names))
+    schemas = {
+        "per_image": IMAGE_SCHEMA,
+        "per_target": TARGET_SCHEMA,
+        "false_alarms": FALSE_ALARM_SCHEMA,
+    }
+    read = (read_rows(folder / f"{name}.parquet", x, command) for name, x in schemas.items())
+    return Tables(*(table.to_pandas() for table in read))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _load_result(folder: Path, stamp: int) -> Result:
     command = f"irstd evaluate {folder.name}"
     metrics = read_json(folder / "metrics.json", command)
-    missing = [key for key in (*CONDITIONS, *FIGURES, BASELINE) if key not in metrics]
-    if missing:
-        raise DataError(
-            f"{folder / 'metrics.json'}: expected {', '.join(missing)} among its keys; "
-            f"run `{command}` again"
-        )
-    intervals = read_json(folder / "intervals.json", command)
-    if not isinstance(intervals.get("intervals"), dict):
-        raise DataError(
-            f"{folder / 'intervals.json'}: expected a mapping under 'intervals', got "
-            f"{type(intervals.get('intervals')).__name__}; run `{command}` again"
-        )
+    _check(folder / "metrics.json", metrics, METRICS, command)
+    path = folder / "intervals.json"
+    intervals = read_json(path, command)
+    _check(path, intervals, INTERVALS, command)
+    bounds = intervals["intervals"]
+    _check(path, bounds, dict.fromkeys((key for key, _, _ in FIGURES), (dict,)), command)
+    for key, _, _ in FIGURES:
+        _check(path, bounds[key], BOUNDS, command, f"intervals.{key}.")
     return Result(folder, metrics, intervals, stamp)
 
 
-def _read_table(path: Path, command: str) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{path}: not a readable table ({error}); run `{command}`") from error
+def _check(
+    path: Path,
+    content: Mapping[str, Any],
+    kinds: Mapping[str, tuple[type, ...]],
+    command: str,
+    prefix: str = "",
+) -> None:
+    """Compare the keys of a JSON object and the types of their values with what is expected."""
+    wrong = [
+        f"{prefix}{key} ({' or '.join(JSON_NAMES[kind] for kind in allowed)}, got "
+        f"{JSON_NAMES.get(type(content[key]), 'another type') if key in content else 'none'})"
+        for key, allowed in kinds.items()
+        if type(content.get(key, Ellipsis)) not in allowed
+    ]
+    if wrong:
+        raise DataError(f"{path}: expected {', '.join(wrong)}; run `{command}` again")

@@ -161,7 +161,7 @@ def profile(
     ] = False,
 ) -> None:
     """Switch params.yaml to a profile, or list the profiles."""
-    from irstd.profiles import profile_names, use_profile
+    from irstd.profiles import missing_source, profile_names, use_profile
 
     if name is None:
         active = _params().profile
@@ -170,6 +170,13 @@ def profile(
         return
     use_profile(Path(), name, discard_edits)
     typer.echo(f"params.yaml now holds profile {name}; `dvc repro` runs what that changes")
+    source = missing_source(Path())
+    if source is not None:
+        typer.echo(
+            f"irstd: {name} needs the images of {source}, and data/raw/{source} does not exist; "
+            f"run `irstd data add {source} PATH` with the published folder before `dvc repro`",
+            err=True,
+        )
 
 
 @data_app.command("add")

@@ -1,17 +1,24 @@
 """Files and folders written whole or not at all: under a temporary name, then renamed."""
 
+import errno
+import fcntl
+import glob
 import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from irstd.errors import DataError
+
+NEW, OLD, LOCK = "new", "old", "lock"
+"""In the hidden folder of `replaced_folder`: what is written, what it replaces, who works on it."""
 
 
 @contextmanager
@@ -37,12 +44,14 @@ def replaced(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
-    """Fill a new folder beside `folder` and put it in its place at the end.
+    """Fill a new folder and put it in the place of `folder` at the end.
 
-    If the block fails, the new folder is removed and the old one stays as it was.
+    If the block fails, the new folder is removed and the old one stays as it was. Each call works
+    in a hidden folder of its own beside `folder`, so calls at the same time do not disturb each
+    other; the last to end stays. What a killed call leaves is settled by `restore_folder`.
 
     Args:
-        folder: the folder to replace; it need not exist.
+        folder: the folder to replace; it need not exist. A link is followed.
 
     Yields:
         The empty folder to write to.
@@ -50,23 +59,81 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     Raises:
         DataError: it cannot be made.
     """
-    new, old = (folder.with_name(f".{folder.name}.{suffix}") for suffix in ("new", "old"))
-    for rest in (new, old):
-        shutil.rmtree(rest, ignore_errors=True)
+    folder = folder.resolve()
+    restore_folder(folder)
+    with _swap_space(folder) as space:
+        new = space / NEW
+        new.mkdir()
+        yield new
+        _put(new, folder, space / OLD)
+
+
+def restore_folder(folder: Path) -> None:
+    """Settle what killed calls of `replaced_folder` left behind, and nothing of living ones.
+
+    A call that was killed between its two renames has moved the old folder aside: it comes back,
+    unless another one stands in its place. Everything else of killed calls is removed.
+
+    Args:
+        folder: the folder to restore; it need not exist.
+    """
+    for space in list(folder.parent.glob(f"{glob.escape(_prefix(folder))}*")):
+        # No lock yet, no lock any more, or a lock in use: a call that begins, ends, or lives.
+        with suppress(OSError), (space / LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _settle(space, folder)
+
+
+def _prefix(folder: Path) -> str:
+    return f".{folder.name}.swap-"
+
+
+@contextmanager
+def _swap_space(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside `folder`, locked as long as this process lives or the block lasts."""
     try:
-        new.mkdir(parents=True)
+        if not folder.parent.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        space = Path(tempfile.mkdtemp(prefix=_prefix(folder), dir=folder.parent))
+        lock = (space / "unlocked").open("w")
     except OSError as error:
         raise DataError(
             f"{folder}: cannot be made: {error.strerror}; choose another, or correct permissions"
         ) from error
-    try:
-        yield new
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(new, folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.replace(space / "unlocked", space / LOCK)  # nobody finds it before it is locked
+            yield space
+        finally:
+            _settle(space, folder)
+
+
+def _put(new: Path, folder: Path, old: Path) -> None:
+    """Rename `new` to `folder`; what stands there moves to `old`, again if another call is faster.
+
+    A folder without files is replaced in one step; a full one takes two, with none in between.
+    """
+    while True:
+        try:
+            os.replace(new, folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
         shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            os.replace(folder, old)
+
+
+def _settle(space: Path, folder: Path) -> None:
+    """Bring the old folder back if none stands in its place; remove the rest, the lock last."""
+    if (space / OLD).exists() and not folder.exists():
+        os.replace(space / OLD, folder)
+    for part in (NEW, OLD):
+        shutil.rmtree(space / part, ignore_errors=True)
+    shutil.rmtree(space, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

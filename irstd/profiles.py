@@ -2,16 +2,22 @@
 
 import difflib
 from io import StringIO
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from irstd.config import parse_params, read_yaml
+from irstd.config import load_params, parse_params, read_yaml
 from irstd.errors import ConfigError
 from irstd.files import write_text
+from irstd.layout import Layout
 
 BASE = "demo"
+HOW_TO_SWITCH = (
+    "# `irstd profile NAME` writes params.yaml from the files in profiles/; "
+    "DVC sees each changed value.\n"
+)
 
 
 def profile_names(root: Path) -> list[str]:
@@ -20,7 +26,9 @@ def profile_names(root: Path) -> list[str]:
 
 
 def compose(root: Path, name: str) -> str:
-    """Text of `params.yaml` for a profile: the base with the profile's differences, comments kept.
+    """Text of `params.yaml` for a profile: its header, and the base with its differences.
+
+    The base's comments are kept, except its header.
 
     Raises:
         ConfigError: no such profile, or the composed parameters are not valid.
@@ -32,14 +40,15 @@ def compose(root: Path, name: str) -> str:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 120
-    tree = yaml.load((root / "profiles" / f"{BASE}.yaml").read_text(encoding="utf-8"))
+    header, _ = _header_and_body(root, name)
+    tree = yaml.load(_header_and_body(root, BASE)[1])
     if name != BASE:
         _overlay(tree, read_yaml(root / "profiles" / f"{name}.yaml"), name, "")
         tree["profile"] = name
     text = StringIO()
     yaml.dump(tree, text)
     parse_params(YAML(typ="safe").load(text.getvalue()), f"profiles/{name}.yaml")
-    return text.getvalue()
+    return header + HOW_TO_SWITCH + text.getvalue()
 
 
 def use_profile(root: Path, name: str, discard_edits: bool) -> None:
@@ -64,6 +73,22 @@ def use_profile(root: Path, name: str, discard_edits: bool) -> None:
                 + "\nsave it as a profile (profiles/NAME.yaml), or repeat with --discard-edits"
             )
     write_text(target, text)
+
+
+def missing_source(root: Path) -> str | None:
+    """The source of `params.yaml`, if it is read from files and they aren't in `data/raw`."""
+    params = load_params(root / "params.yaml")
+    source = params.data.source
+    if source == "generated" or Layout(root, params.profile).raw(source).is_dir():
+        return None
+    return source
+
+
+def _header_and_body(root: Path, name: str) -> tuple[str, str]:
+    """The comment lines that a profile's file begins with, and the rest."""
+    text = (root / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
+    header = "".join(takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
+    return header, text.removeprefix(header)
 
 
 def _edits(root: Path, target: Path) -> list[str]:

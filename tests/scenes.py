@@ -57,10 +57,11 @@ def smoke_params() -> Params:
     from ruamel.yaml import YAML
 
     tree = YAML(typ="safe").load(compose(ROOT, "smoke"))
-    tree["train"]["networks"] = ["tiny"]
-    tree["train"]["recipes"]["tiny"] = tree["train"]["recipes"]["ispanet"]
     tree["evaluate"]["overlays"] = 12
-    return parse_params(tree, "smoke")
+    params = parse_params(tree, "smoke")
+    recipes = {"tiny": params.train.recipes["ispanet"]}
+    train = params.train.model_copy(update={"networks": ("tiny",), "recipes": recipes})
+    return params.model_copy(update={"train": train})
 
 
 def trained_project(root: Path, params: Params) -> Layout:

@@ -44,6 +44,17 @@ def test_profile_lists_and_switches(project, monkeypatch):
     assert "params.yaml now holds profile demo" in switched.output
 
 
+def test_a_profile_without_its_images_is_switched_to_with_a_warning(project, monkeypatch):
+    monkeypatch.chdir(project)
+    switched = CliRunner().invoke(cli.app, ["profile", "sirst-cpu"])
+    assert switched.exit_code == 0
+    assert "params.yaml now holds profile sirst-cpu" in switched.stdout
+    assert "irstd data add sirst PATH" in switched.stderr
+    (project / "data" / "raw" / "sirst").mkdir()
+    CliRunner().invoke(cli.app, ["profile", "demo"])
+    assert CliRunner().invoke(cli.app, ["profile", "sirst-cpu"]).stderr == ""
+
+
 def irstd(root: Path, *arguments: str, blocked: bool = False) -> subprocess.CompletedProcess[str]:
     start = "import sys; from irstd.cli import main; "
     if blocked:

@@ -7,7 +7,7 @@ import pytest
 
 from irstd.config import load_params
 from irstd.errors import ConfigError
-from irstd.profiles import compose, profile_names, use_profile
+from irstd.profiles import compose, missing_source, profile_names, use_profile
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,7 +42,32 @@ def test_the_paper_s_recipe(root):
     optimizer, loss = recipe.optimizer, recipe.loss
     assert (optimizer.lr, optimizer.min_lr, optimizer.warmup_epochs) == (0.01, 1e-5, 5)
     assert (loss.alpha, loss.gamma, loss.smoothing) == (2, 2, 1)
-    assert recipe.network["width"] == 64
+    assert recipe.network.width == 64
+
+
+def test_the_first_lines_are_of_the_profile_itself(root):
+    for name in profile_names(root):
+        own = (root / "profiles" / f"{name}.yaml").read_text().splitlines()[0]
+        lines = compose(root, name).splitlines()
+        assert own.startswith("# ")
+        assert lines[0] == own
+        assert lines[1].startswith("# `irstd profile NAME` writes params.yaml")
+        assert lines[2] == f"profile: {name}"
+
+
+def test_a_profile_without_a_header_gets_none_of_another(root):
+    (root / "profiles" / "mine.yaml").write_text("seed: 1\n")
+    first, second, *_ = compose(root, "mine").splitlines()
+    assert first.startswith("# `irstd profile NAME`")
+    assert second == "profile: mine"
+
+
+def test_a_source_without_its_files_is_named(root):
+    assert missing_source(root) is None
+    use_profile(root, "sirst", discard_edits=False)
+    assert missing_source(root) == "sirst"
+    (root / "data" / "raw" / "sirst").mkdir(parents=True)
+    assert missing_source(root) is None
 
 
 def test_switching_back_restores_the_text(root):

@@ -58,7 +58,13 @@ def picture(
             f"run `dvc repro`"
         )
     stored = StoredPredictions(layout.predictions(result.metrics["network"]))
-    row = data.index["id"].tolist().index(id)
+    ids = data.index["id"].tolist()
+    if id not in ids:
+        raise DataError(
+            f"{result.folder / 'per_image.parquet'}: image {id!r} is not among the {len(ids)} "
+            f"prepared images; run `{result.command}` again"
+        )
+    row = ids.index(id)
     return draw_panels(data.image(row), data.mask(row), stored.mask(id), marks, view)
 
 

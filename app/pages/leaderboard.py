@@ -5,10 +5,11 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from results import BASELINE, FIGURES, Result, project_root, require_results
+from results import BASELINE, Result, project_root, require_results
+
+from irstd.evaluation.summary import BASELINE_TITLE, FIGURES
 
 SAME = ("source", "split", "split_hash", "data_checksum", "convention", "threshold", "distance_px")
-BASELINE_TITLE = "F1-T of the best grey threshold"
 
 
 def conditions(result: Result) -> tuple[str, ...]:
@@ -16,26 +17,26 @@ def conditions(result: Result) -> tuple[str, ...]:
     return tuple(str(result.metrics[key]) for key in SAME)
 
 
-def interval(result: Result, key: str) -> str:
+def interval(result: Result, key: str, factor: float) -> str:
     """Bounds of one figure."""
-    bounds = result.intervals["intervals"].get(key, {})
-    low, high = bounds.get("low"), bounds.get("high")
+    bounds = result.intervals["intervals"][key]
+    low, high = bounds["low"], bounds["high"]
     if low is None or high is None:
         return "undefined"
-    return f"{low:.2e} to {high:.2e}" if key == "fa_pixel" else f"{low:.3f} to {high:.3f}"
+    return f"{factor * low:.3f} to {factor * high:.3f}"
 
 
 def row(result: Result) -> dict[str, Any]:
     """One line of a table."""
     cells: dict[str, Any] = {name: result.metrics[name] for name in ("profile", "network", "split")}
-    for key, title in FIGURES.items():
-        cells[title] = result.metrics[key]
-        cells[f"{title}, interval"] = interval(result, key)
+    for key, title, factor in FIGURES:
+        value = result.metrics[key]
+        cells[title] = None if value is None else factor * value
+        cells[f"{title}, interval"] = interval(result, key, factor)
     cells[BASELINE_TITLE] = result.metrics[BASELINE]
     how = result.intervals
     cells["intervals are"] = (
-        f"{how.get('confidence', 0):.0%}, bootstrap over {how.get('samples')} draws of "
-        f"{how.get('unit')}s"
+        f"{how['confidence']:.0%}, bootstrap over {how['samples']} draws of {how['unit']}s"
     )
     return cells
 
@@ -50,10 +51,8 @@ def show(group: list[Result]) -> None:
         f"{facts['data_checksum'][:12]}."
     )
     table = pd.DataFrame([row(result) for result in group])
-    decimals = {
-        title: st.column_config.NumberColumn(format="%.2e" if key == "fa_pixel" else "%.4f")
-        for key, title in {**FIGURES, BASELINE: BASELINE_TITLE}.items()
-    }
+    titles = [*(title for _, title, _ in FIGURES), BASELINE_TITLE]
+    decimals = {title: st.column_config.NumberColumn(format="%.4f") for title in titles}
     st.dataframe(
         table.sort_values("IoU", ascending=False, na_position="last"),
         hide_index=True,
@@ -67,6 +66,8 @@ for _, members in groupby(sorted(results, key=conditions), key=conditions):
     show(list(members))
 st.caption(
     "Only results in one table can be compared: they share test images, data version, convention, "
-    "threshold and matching distance. Rates are fractions. The last figure is what the best single "
-    "grey threshold reaches, chosen on the test part itself."
+    "threshold and matching distance. Rates are fractions. F_a (components): share of predicted "
+    "components without a target, the F_a of the ISPANet paper; F_a (pixels): their pixels over "
+    "all pixels. The last figure is what the best single grey threshold reaches, chosen on the "
+    "test part itself."
 )

@@ -5,8 +5,11 @@
 | fail | stops the stage, after all images were read, with the whole list |
 | quarantine | leaves the image out and is listed in `quarantine.parquet` |
 | repair | as quarantine, but a mask of another size is resized to its image and the row marked |
+
+Under every policy the report of the stage lists them in `quarantine.csv`.
 """
 
+import csv
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +28,8 @@ from irstd.data.sources import Fault, RawImage, Source
 from irstd.errors import DataError
 from irstd.files import replaced
 
-QUARANTINE_FILE = "quarantine.parquet"
+QUARANTINE_FILE, QUARANTINE_LIST = "quarantine.parquet", "quarantine.csv"
+COLUMNS = ("id", "file", "reason", "action")
 
 Policy = Literal["fail", "quarantine", "repair"]
 Action = Literal["left out", "repaired", "listed once"]
@@ -71,14 +75,18 @@ class FaultLog:
 
     def write(self, folder: Path) -> None:
         """Write `quarantine.parquet` (columns id, file, reason, action; empty if all is well)."""
-        columns = ("id", "file", "reason", "action")
-        schema = pa.schema([pa.field(name, pa.string(), nullable=False) for name in columns])
-        rows = [
-            {"id": fault.id, "file": fault.file, "reason": fault.reason, "action": action}
-            for fault, action in self.entries
-        ]
+        schema = pa.schema([pa.field(name, pa.string(), nullable=False) for name in COLUMNS])
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in self._rows()]
         with replaced(folder / QUARANTINE_FILE) as temporary:
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
+
+    def write_list(self, path: Path) -> None:
+        """Write the same table as CSV, to read."""
+        with replaced(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *self._rows()])
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        return [(fault.id, fault.file, fault.reason, action) for fault, action in self.entries]
 
 
 def read_quarantine(folder: Path) -> pd.DataFrame:

@@ -74,9 +74,24 @@ def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
 
 def decode_grey(content: bytes) -> Grey:
     """`read_grey` for the bytes of a file; messages do not name the file."""
-    pixels = _decode(content)
+    return to_grey(_decode(content))
+
+
+def to_grey(pixels: Shaped[np.ndarray, "..."]) -> Grey:
+    """Grey values of decoded pixels, of a file or of a frame of a video, by the rule above.
+
+    Args:
+        pixels: uint8 or uint16; (H, W), or (H, W, 3) or (H, W, 4) in OpenCV's channel order (blue,
+            green, red, alpha).
+
+    Raises:
+        DataError: another dtype or shape.
+    """
+    _check_depth(pixels)
     if pixels.ndim == 2:
         return pixels
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise DataError(f"expected (H, W) or (H, W, 3 or 4), got shape {pixels.shape}")
     blue, green, red = (pixels[..., channel].astype(np.uint32) for channel in range(3))
     grey: Grey = ((RED * red + GREEN * green + BLUE * blue + 500) // 1000).astype(pixels.dtype)
     return grey
@@ -102,6 +117,18 @@ def decode_mask(content: bytes) -> UInt8[np.ndarray, "h w"]:
     return (pixels > 0).astype(np.uint8)
 
 
+def count_pages(path: Path) -> int:
+    """Images in a file; several in a TIFF of more than one page.
+
+    Raises:
+        DataError: OpenCV refuses the file.
+    """
+    try:
+        return cv2.imcount(str(path))
+    except cv2.error as error:
+        raise _refused(error) from error
+
+
 def _read(path: Path, decode: Callable[[bytes], Grey]) -> Grey:
     try:
         content = path.read_bytes()
@@ -119,14 +146,29 @@ def _decode(content: bytes) -> Shaped[np.ndarray, "..."]:
     """Decode to (H, W) or (H, W, 3) in OpenCV's channel order (blue, green, red), alpha dropped."""
     if not content:
         raise DataError("expected an image, but the file is empty; copy it again")
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise _refused(error) from error
     if pixels is None:
         raise DataError(
             "expected a PNG, TIFF, BMP or JPEG image, but it is damaged or of another kind; "
             "copy it again"
         )
+    _check_depth(pixels)
+    return np.ascontiguousarray(pixels[..., :3]) if pixels.ndim == 3 else pixels
+
+
+def _check_depth(pixels: Shaped[np.ndarray, "..."]) -> None:
     if pixels.dtype not in (np.uint8, np.uint16):
         raise DataError(
             f"expected 8 or 16 bits per channel, got {pixels.dtype}; convert it to 16-bit PNG"
         )
-    return np.ascontiguousarray(pixels[..., :3]) if pixels.ndim == 3 else pixels
+
+
+def _refused(error: cv2.error) -> DataError:
+    """The reason why OpenCV does not even begin to decode: size, memory."""
+    return DataError(
+        f"expected an image that OpenCV can decode, but it refuses the file ({error.err}); "
+        "copy it again, or split it into smaller images"
+    )

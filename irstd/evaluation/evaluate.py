@@ -51,7 +51,7 @@ class Evaluation:
         pr: precision and recall of the pixels.
         over_threshold: P_d and F_a over the threshold.
         over_distance: P_d and P_a over the matching distance.
-        images_per_s: images / time spent in `predict`, one image after another.
+        sequential_per_s: images / time spent in `predict`, one image after another (batch 1).
     """
 
     figures: dict[str, float]
@@ -63,7 +63,7 @@ class Evaluation:
     pr: PrecisionRecallCurve
     over_threshold: TargetCurve
     over_distance: DistanceCurve
-    images_per_s: float
+    sequential_per_s: float
 
 
 def evaluate_images(
@@ -99,7 +99,7 @@ def evaluate_images(
         pr=pr,
         over_threshold=over_threshold,
         over_distance=distance_curve(seen.moments, DISTANCES_PX),
-        images_per_s=len(seen.per_image) / seen.seconds,
+        sequential_per_s=len(seen.per_image) / seen.seconds,
     )
 
 

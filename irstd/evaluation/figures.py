@@ -4,7 +4,7 @@ Curves of several networks share one figure and differ in line style as well as 
 """
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,15 +29,20 @@ Curve = RocCurve | PrecisionRecallCurve | TargetCurve | DistanceCurve
 COLUMN_NAMES = {"thresholds": "threshold", "distances": "distance_px"}
 
 PER_MILLION = 1e6
+PD_LABEL = "P_d: hit targets / targets (share)"
 LINES = ("-", "--", "-.", ":")
 DPI = 110
 
 
 def curve_frame(curve: Curve) -> pd.DataFrame:
-    """The points of a curve as columns, named as its attributes but for `COLUMN_NAMES`."""
+    """The points of a curve as columns, named as its attributes but for `COLUMN_NAMES`.
+
+    A point without a defined value (nothing is predicted at a high threshold) is left out: plotting
+    programs draw it as 0.
+    """
     columns = {field.name: getattr(curve, field.name) for field in fields(curve)}
     points = {name: x for name, x in columns.items() if isinstance(x, np.ndarray)}
-    return pd.DataFrame(points).rename(columns=COLUMN_NAMES)
+    return pd.DataFrame(points).rename(columns=COLUMN_NAMES).dropna(ignore_index=True)
 
 
 def plot_pr(axes: "Axes", curves: Curves) -> "Axes":
@@ -57,14 +62,24 @@ def plot_roc(axes: "Axes", curves: Curves) -> "Axes":
     return _finish(axes, "ROC of pixels")
 
 
-def plot_pd_fa(axes: "Axes", curves: Curves) -> "Axes":
-    """P_d over the pixels of false alarms; columns `fa_pixel`, `pd`."""
+def plot_pd_fa_components(axes: "Axes", curves: Curves) -> "Axes":
+    """P_d over the share of false components; columns `fa_target`, `pd`."""
+    for style, frame in _styled(curves):
+        axes.plot(frame["fa_target"], frame["pd"], marker="o", markersize=3, **style)
+    axes.set(xlabel="F_a: false components / predicted components (share)", xlim=(0, 1))
+    axes.set(ylabel=PD_LABEL, ylim=(0, 1.02))
+    return _finish(axes, "P_d over F_a (components)")
+
+
+def plot_pd_fa_pixels(axes: "Axes", curves: Curves) -> "Axes":
+    """P_d over the pixels of false components; columns `fa_pixel`, `pd`."""
     for style, frame in _styled(curves):
         axes.plot(PER_MILLION * frame["fa_pixel"], frame["pd"], marker="o", markersize=3, **style)
     axes.set_xscale("symlog", linthresh=1.0)
-    axes.set(xlabel="F_a, pixels x 1e-6", ylabel="P_d", ylim=(0, 1.02))
+    axes.set(xlabel="F_a: pixels of false components / all pixels (1e-6)")
+    axes.set(ylabel=PD_LABEL, ylim=(0, 1.02))
     axes.set_xlim(left=0)
-    return _finish(axes, "P_d over F_a")
+    return _finish(axes, "P_d over F_a (pixels)")
 
 
 def plot_distance(axes: "Axes", curves: Curves) -> "Axes":
@@ -109,19 +124,19 @@ def plot_val_iou(axes: "Axes", curves: Curves) -> "Axes":
     return _finish(axes, "IoU on the validation part")
 
 
-CURVES: Mapping[str, Plot] = {
-    "pr": plot_pr,
-    "roc": plot_roc,
-    "pd_fa": plot_pd_fa,
-    "distance": plot_distance,
+CURVES: Mapping[str, tuple[Plot, ...]] = {
+    "pr": (plot_pr,),
+    "roc": (plot_roc,),
+    "pd_fa": (plot_pd_fa_components, plot_pd_fa_pixels),
+    "distance": (plot_distance,),
 }
-"""How to draw `<name>.csv` of an evaluation."""
+"""How to draw `<name>.csv` of an evaluation; F_a has two meanings, of components and of pixels."""
 
 HISTORY: Mapping[str, Plot] = {"loss": plot_loss, "val_iou": plot_val_iou}
 """How to draw `history.csv` of a training."""
 
 
-def draw(panels: list[tuple[Plot, Curves]], columns: int = 2) -> "Figure":
+def draw(panels: Sequence[tuple[Plot, Curves]], columns: int = 2) -> "Figure":
     """Draw panels side by side.
 
     Args:

@@ -1,8 +1,9 @@
-"""An image with its hits, misses and false alarms marked, one of them enlarged in a corner.
+"""An image with its hits, misses and false alarms marked, one of them enlarged beside it.
 
 Each kind has a colour, a shape, a line style and a letter, so none depends on colour alone.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,17 +23,12 @@ if TYPE_CHECKING:
 Line = Literal["-", "--", ":", "-."]
 
 WIDTH_IN, DPI = 6.5, 110
-INSET_SHARE = 0.36  # of the axes
-INSET_MARGIN_PX = (2, 10)  # least and largest margin around the subject
-INSET_ZOOM = 2.0  # at least, where the least margin allows it
-CORNERS: Mapping[tuple[bool, bool], Literal["NE", "NW", "SE", "SW"]] = {
-    (False, False): "SE",
-    (False, True): "SW",
-    (True, False): "NE",
-    (True, True): "NW",
-}
-"""Corner farthest from a subject, by (in the lower half, in the right half)."""
+PANEL_SHARE = 0.4  # side of the enlarged part over the width of the image
+PANEL_MARGIN_PX = (2, 10)  # least and largest margin around the subject
+PANEL_ZOOM = 2.0  # at least, where the least margin allows it
+WINDOW_COLOUR = "#4cc2ff"
 MARK_MARGIN, MARK_LIMIT = 0.02, 0.05  # of the longer side
+LETTER_SHARE = 0.12  # room for a letter in the enlarged part
 GREY_RANGE = (0.5, 99.8)  # percentiles shown as black and white
 
 
@@ -59,28 +55,31 @@ PREDICTION_COLOUR = "#ffffff"
 def draw_overlay(
     image: Shaped[np.ndarray, "h w"], counts: ImageCounts, subject: Subject
 ) -> "Figure":
-    """Draw one image.
+    """Draw one image, and one object of it enlarged in the upper right corner, beside the image.
 
     Args:
         image: (H, W) grey values.
         counts: what was found in it.
-        subject: what is enlarged in the corner farthest from it.
+        subject: what is enlarged.
     """
     from matplotlib.figure import Figure
 
     height, width = image.shape
-    shown_height = WIDTH_IN * float(np.clip(height / width, 0.4, 1.6))
-    figure = Figure(figsize=(WIDTH_IN, shown_height + 0.9), dpi=DPI, layout="constrained")
-    axes = figure.subplots()
+    size = WIDTH_IN * (1 + PANEL_SHARE), WIDTH_IN * float(np.clip(height / width, 0.4, 1.6)) + 0.9
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    axes, panel = figure.subplots(1, 2, width_ratios=(1, PANEL_SHARE))
     low, high = np.percentile(image, GREY_RANGE)
-    grey = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6), "interpolation": "nearest"}
-    axes.imshow(image, **grey)
+    for one in (axes, panel):
+        limits = {"vmin": low, "vmax": max(high, low + 1e-6)}
+        one.imshow(image, cmap="gray", interpolation="nearest", **limits)
+        one.set_anchor("N")
     axes.set_axis_off()
     for kind, components, position in _marked(counts):
         _mark(axes, components, position, kind)
-    _enlarge(axes, image, counts, subject, grey)
-    axes.set_title(caption(counts, subject), fontsize=8)
-    figure.legend(handles=_legend(), loc="outside lower center", ncols=4, fontsize=8)
+    _enlarge(panel, counts, _window(subject, (height, width)))
+    _frame(axes, panel)
+    figure.suptitle(caption(counts, subject), fontsize=9)
+    _legend(figure)
     return figure
 
 
@@ -132,41 +131,79 @@ def _mark(axes: "Axes", components: Components, position: int, kind: Kind) -> No
     )
 
 
-def _enlarge(
-    axes: "Axes",
-    image: Shaped[np.ndarray, "h w"],
-    counts: ImageCounts,
-    subject: Subject,
-    grey: dict[str, Any],
-) -> None:
-    """Show the surroundings of the subject in a corner, with outlines that follow the pixels."""
-    height, width = image.shape
-    is_right, is_low = subject.col > width / 2, subject.row > height / 2
-    corner = (0.0 if is_right else 1.0 - INSET_SHARE, 1.0 - INSET_SHARE if is_low else 0.0)
-    inset = axes.inset_axes((*corner, INSET_SHARE, INSET_SHARE))
-    inset.set_anchor(CORNERS[is_low, is_right])
-    inset.imshow(image, **grey)
-    inset.set(xticks=[], yticks=[])
+def _enlarge(panel: "Axes", counts: ImageCounts, window: tuple[float, float, float]) -> None:
+    """Show a window of the image, with outlines that follow the pixels, each with its letter."""
+    first_row, first_col, side = window
+    panel.set_xlim(first_col, first_col + side)
+    panel.set_ylim(first_row + side, first_row)
+    panel.set(xticks=[], yticks=[])
+    panel.set_title("enlarged", fontsize=8)
+    matched = np.isin(counts.predicted.labels, counts.pairs[:, 1] + 1)
+    _outline(panel, matched, PREDICTION_COLOUR, "-.", 1.2)
     for kind, components, position in _marked(counts):
         style = STYLES[kind]
-        _outline(inset, components.labels == position + 1, style.colour, style.line, 2.2)
-    matched = np.isin(counts.predicted.labels, counts.pairs[:, 1] + 1)
-    _outline(inset, matched, PREDICTION_COLOUR, "-.", 1.1)
+        _outline(panel, components.labels == position + 1, style.colour, style.line, 2.2)
+        top, left, _, right = components.boxes[position].tolist()
+        over = top - 1.0 - first_row > LETTER_SHARE * side
+        panel.annotate(
+            style.letter,
+            ((left + right - 1) / 2, top - 1.0 if over else components.boxes[position][2]),
+            color=style.colour,
+            fontsize=11,
+            fontweight="bold",
+            horizontalalignment="center",
+            verticalalignment="bottom" if over else "top",
+            annotation_clip=True,
+            path_effects=_halo(),
+        )
+
+
+def _frame(axes: "Axes", panel: "Axes") -> None:
+    """Frame the enlarged part, and the same pixels in the image."""
+    from matplotlib.patches import Rectangle
+
+    (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
+    frame = Rectangle((left, top), right - left, bottom - top, fill=False)
+    frame.set(edgecolor=WINDOW_COLOUR, linewidth=1.0, zorder=0.9)  # below the marks
+    axes.add_patch(frame)
+    for spine in panel.spines.values():
+        spine.set(color=WINDOW_COLOUR, linewidth=1.5)
+
+
+def _window(subject: Subject, shape: tuple[int, int]) -> tuple[float, float, float]:
+    """First row, first column and side of the square to enlarge, inside the image."""
     top, left, bottom, right = subject.box
-    side = _window_px(max(bottom - top, right - left), min(height, width))
-    first_row = float(np.clip(subject.row - side / 2, -0.5, height - 0.5 - side))
-    first_col = float(np.clip(subject.col - side / 2, -0.5, width - 0.5 - side))
-    inset.set_xlim(first_col, first_col + side)
-    inset.set_ylim(first_row + side, first_row)
-    for spine in inset.spines.values():
-        spine.set(color=STYLES[subject.kind].colour, linewidth=1.5)
-    axes.indicate_inset_zoom(inset, edgecolor=STYLES[subject.kind].colour, alpha=0.8)
+    side = _window_px(max(bottom - top, right - left), min(shape))
+    place = np.array([subject.row, subject.col]) - side / 2
+    first_row, first_col = np.clip(place, -0.5, np.array(shape) - 0.5 - side).tolist()
+    return first_row, first_col, side
 
 
 def _window_px(subject_px: int, image_px: int) -> float:
     """Side of the enlarged window, for a subject and an image of these (shorter) sides."""
-    least, largest = (subject_px + 2 * margin for margin in INSET_MARGIN_PX)
-    return float(min(max(least, min(largest, INSET_SHARE * image_px / INSET_ZOOM)), image_px))
+    least, largest = (subject_px + 2 * margin for margin in PANEL_MARGIN_PX)
+    return float(min(max(least, min(largest, PANEL_SHARE * image_px / PANEL_ZOOM)), image_px))
+
+
+def contours(mask: Bool[np.ndarray, "h w"]) -> list[list[tuple[float, float]]]:
+    """Closed paths of points (x, y) between the pixels of a mask and others.
+
+    A line style runs along a path; over single segments it would start anew at every pixel.
+    """
+    ends: defaultdict[tuple[float, float], list[tuple[float, float]]] = defaultdict(list)
+    for start, end in outline(mask.view(np.uint8)):
+        ends[start].append(end)
+        ends[end].append(start)
+    paths = []
+    for start in list(ends):
+        path = [start]
+        while ends[path[-1]]:  # every point has an even number of segments: it ends at the start
+            end = ends[path[-1]].pop()
+            ends[end].remove(path[-1])
+            path.append(end)
+        if len(path) > 1:
+            paths.append(path)
+    return paths
 
 
 def _outline(
@@ -174,11 +211,9 @@ def _outline(
 ) -> None:
     from matplotlib.collections import LineCollection
 
-    segments = outline(mask.view(np.uint8))
-    axes.add_collection(
-        LineCollection(segments, colors=colour, linestyles=line, linewidths=width),
-        autolim=False,
-    )
+    lines = LineCollection(contours(mask), colors=colour, linestyles=line, linewidths=width)
+    lines.set_path_effects(_halo())
+    axes.add_collection(lines, autolim=False)
 
 
 def _halo() -> list[Any]:
@@ -188,23 +223,29 @@ def _halo() -> list[Any]:
     return [withStroke(linewidth=3.0, foreground="#000000")]
 
 
-def _legend() -> list[Any]:
+def _legend(figure: "Figure") -> None:
+    """Below the image: the shape in the image, the line in both parts, the letter."""
+    from matplotlib.legend_handler import HandlerTuple
     from matplotlib.lines import Line2D
 
-    entries: list[tuple[str, Line, str, str]] = [
-        *((s.colour, s.line, s.marker, f"{s.letter} {s.label}") for s in STYLES.values()),
-        (PREDICTION_COLOUR, "-.", "", "matched prediction (enlarged part)"),
+    shapes: list[tuple[str, Line, str, str]] = [
+        *((s.colour, s.line, s.marker, f"{s.letter}  {s.label}") for s in STYLES.values()),
+        (PREDICTION_COLOUR, "-.", "", "matched prediction (enlarged)"),
+        (WINDOW_COLOUR, "-", "", "enlarged part"),
     ]
-    return [
-        Line2D(
-            [],
-            [],
-            color=colour,
-            linestyle=line,
-            marker=marker,
-            fillstyle="none",
-            label=label,
-            path_effects=_halo(),
-        )
-        for colour, line, marker, label in entries
-    ]
+    handles: list[Any] = []
+    for colour, line, marker, _ in shapes:
+        stroke = Line2D([], [], color=colour, linestyle=line, linewidth=1.8)
+        shape = Line2D([], [], color=colour, linestyle="none", marker=marker, fillstyle="none")
+        handles.append((shape, stroke) if marker else (stroke,))
+    figure.legend(
+        handles,
+        [label for *_, label in shapes],
+        handler_map={tuple: HandlerTuple(ndivide=None)},
+        handlelength=5.0,
+        loc="outside lower center",
+        ncols=5,
+        fontsize=8,
+        facecolor="#303030",
+        labelcolor="white",
+    )

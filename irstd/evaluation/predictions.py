@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, UInt8
 
 from irstd.errors import DataError
+from irstd.evaluation.tables import read_rows
+from irstd.metrics.inputs import predicted_pixels
 
 CODES_FILE, INDEX_FILE = "probability.npy", "index.parquet"
 LEVELS = 255
@@ -43,7 +45,7 @@ def quantise(probability: Float32[np.ndarray, "h w"], threshold: float) -> UInt8
     """
     codes = np.ceil(probability.astype(np.float64) * LEVELS - 0.5)
     last_below = math.floor(threshold * LEVELS)
-    above = probability > threshold
+    (above,) = predicted_pixels(probability, threshold)
     sided = np.where(above, np.maximum(codes, last_below + 1), np.minimum(codes, last_below))
     quantised: UInt8[np.ndarray, "h w"] = sided.astype(np.uint8)
     return quantised
@@ -97,14 +99,21 @@ class StoredPredictions:
     def __init__(self, folder: Path) -> None:
         """Read the index and map the codes."""
         self._folder = folder
+        made_by = f"irstd evaluate {folder.parent.name}"
+        rows = read_rows(folder / INDEX_FILE, SCHEMA, made_by).to_pylist()
         try:
-            rows = pq.read_table(folder / INDEX_FILE, schema=SCHEMA).to_pylist()
             self._codes = np.load(folder / CODES_FILE, mmap_mode="r")
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except (OSError, ValueError) as error:
             raise DataError(
-                f"{folder}: expected {INDEX_FILE} and {CODES_FILE} with the predictions of the "
-                f"test part ({error}); run `irstd evaluate {folder.parent.name}`"
+                f"{folder / CODES_FILE}: expected the predictions of the test part ({error}); "
+                f"run `{made_by}`"
             ) from error
+        expected = sum(row["height"] * row["width"] for row in rows)
+        if self._codes.shape != (expected,) or self._codes.dtype != np.uint8:
+            raise DataError(
+                f"{folder / CODES_FILE}: expected {expected} bytes as in {INDEX_FILE}, got "
+                f"{self._codes.dtype} of shape {self._codes.shape}; run `{made_by}`"
+            )
         self._rows = {row["id"]: row for row in rows}
         self.ids = tuple(self._rows)
         self.threshold = float(rows[0]["threshold"]) if rows else math.nan

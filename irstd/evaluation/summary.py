@@ -13,11 +13,13 @@ FIGURES = (
     ("niou_target", "nIoU per target", 1.0),
     ("niou_image", "nIoU per image", 1.0),
     ("pd", "P_d", 1.0),
-    ("fa_target", "F_a of components", 1.0),
-    ("fa_pixel", "F_a of pixels x 1e-6", PER_MILLION),
+    ("fa_target", "F_a (components)", 1.0),
+    ("fa_pixel", "F_a (pixels) x 1e-6", PER_MILLION),
     ("f1_target", "F1-T", 1.0),
 )
-"""Key, heading and factor of each figure in the table."""
+"""Key, heading and factor of each figure in a table."""
+
+BASELINE_TITLE = "F1-T of the best global threshold"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Table:
 def figures_table(results: Sequence[Result]) -> Table:
     """Figures on the test part, with bootstrap intervals, beside the best global threshold."""
     head = ("Profile", "Network", "Test part", *(title for _, title, _ in FIGURES))
-    return Table((*head, "F1-T of the best global threshold"), tuple(map(_figures_row, results)))
+    return Table((*head, BASELINE_TITLE), tuple(map(_figures_row, results)))
 
 
 def conditions_table(results: Sequence[Result]) -> Table:
@@ -99,8 +101,8 @@ def interval_note(results: Sequence[Result]) -> str:
     shown = results[0].intervals
     return (
         f"In brackets: {shown['confidence']:.0%} interval, percentile bootstrap over images, "
-        f"{shown['samples']} samples. F_a of components: share of predicted components without a "
-        "target; F_a of pixels: their pixels over all pixels. The best global threshold is chosen "
+        f"{shown['samples']} samples. F_a (components): share of predicted components without a "
+        "target; F_a (pixels): their pixels over all pixels. The best global threshold is chosen "
         "on the test part itself, in hindsight."
     )
 
@@ -137,7 +139,7 @@ def _with_interval(result: Result, key: str, factor: float) -> str:
 
 
 def _conditions_row(result: Result) -> tuple[str, ...]:
-    m, latency = result.metrics, result.speed["latency"]
+    m = result.metrics
     return (
         m["profile"],
         m["network"],
@@ -146,10 +148,18 @@ def _conditions_row(result: Result) -> tuple[str, ...]:
         f"{m['convention']}, threshold {m['threshold']:g}, distance {m['distance_px']:g} px",
         f"{duration(result.run['seconds'])} on {result.run['device']}; "
         f"best epoch {result.trained['best_epoch'] + 1} of {result.run['epochs']}",
-        f"{result.speed['images_per_s']:.1f} images/s; {latency['median_ms']:.1f} ms "
-        f"(p95 {latency['p95_ms']:.1f}) at {latency['height']} x {latency['width']} on "
-        f"{result.speed['device']}",
+        _speed(result.speed),
         str(result.run["commit"])[:12],
+    )
+
+
+def _speed(speed: dict[str, Any]) -> str:
+    one, many, latency = speed["sequential"], speed["batched"], speed["latency"]
+    return (
+        f"{one['images_per_s']:.1f} images/s one after another (batch {one['batch']}); "
+        f"{many['images_per_s']:.1f} images/s in batches of {many['batch']} at {many['height']} x "
+        f"{many['width']}; latency {latency['median_ms']:.1f} ms (p95 {latency['p95_ms']:.1f}) at "
+        f"{latency['height']} x {latency['width']}; on {speed['device']}"
     )
 
 

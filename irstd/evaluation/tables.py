@@ -4,10 +4,12 @@ Positions count from 0 in raster order of the first pixel; coordinates are in pi
 mask, boxes (top, left, bottom, right) half-open.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from jaxtyping import Float, Float32
 from scipy import ndimage
 
@@ -64,6 +66,30 @@ FALSE_ALARM_SCHEMA = pa.schema(
 )
 """One row per predicted component without a target: its largest probability and the distance to the
 nearest target's centroid (null in an image without target)."""
+
+
+def read_rows(path: Path, schema: pa.Schema, made_by: str) -> pa.Table:
+    """Read a table that a stage has written.
+
+    Args:
+        path: the file.
+        schema: columns it must have, and their types.
+        made_by: the command that writes it, for messages.
+
+    Raises:
+        DataError: it is missing, damaged, lacks a column, or a column has another type.
+    """
+    try:
+        table = pq.read_table(path)
+        found = ", ".join(table.column_names)
+        missing = [name for name in schema.names if name not in table.column_names]
+        if not missing:
+            return table.select(schema.names).cast(schema)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(
+            f"{path}: not a readable table of {', '.join(schema.names)} ({error}); run `{made_by}`"
+        ) from error
+    raise DataError(f"{path}: lacks {', '.join(missing)}, got {found}; run `{made_by}` again")
 
 
 def image_row(id: str, counts: ImageCounts) -> dict[str, Any]:

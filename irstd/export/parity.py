@@ -2,6 +2,10 @@
 
 Sizes must differ from the one the export traced: a constant that the exporter froze (a pooling
 window, a token count) gives right answers at that size and wrong ones at every other.
+
+A difference of logits counts in deviations: the standard deviation of torch's logits, but at least
+`FLAT` of the largest of them. Masks must be equal wherever torch's probability is farther than a
+margin (`export.mask_margin`) from the threshold.
 """
 
 import math
@@ -17,11 +21,12 @@ from irstd.export.onnx import EXAMPLE_SIZE, example_size
 from irstd.inference.backends import Backend
 from irstd.inference.postprocess import probability_of
 from irstd.inference.weights import ModelFacts
+from irstd.metrics.inputs import predicted_pixels
 from irstd.models.spec import NetworkSpec
 
 RANDOM_BATCH = 3
 FLAT = 1e-3
-"""Logits that deviate by less than this part of their largest size are measured against that part.
+"""Smallest deviation that a difference is measured in, as a part of the largest |logit|.
 
 Float32 resolves 1.2e-7 of a value; without this rule a network with all but constant logits, as at
 the start of training, would be held to less than its own rounding.
@@ -54,7 +59,8 @@ class Comparison:
     Attributes:
         case: the case in words.
         difference: largest |candidate - reference| of the logits.
-        deviation: standard deviation of the reference's logits (see `FLAT`).
+        deviation: standard deviation of the reference's logits, or `FLAT` of the largest of them
+            where that is more.
         mask_errors: pixels whose masks differ, away from the threshold.
         undecided: pixels whose probability is too near the threshold to compare their masks.
     """
@@ -147,9 +153,10 @@ def compare(
         )
     if not (np.isfinite(expected).all() and np.isfinite(got).all()):
         raise ModelError(f"parity, {case.name}: the logits are not all finite; train again")
-    probability = probability_of(expected)
-    decided = np.abs(probability - threshold) > margin
-    wrong = decided & ((probability > threshold) != (probability_of(got) > threshold))
+    reference_map, candidate_map = probability_of(expected[:, 0]), probability_of(got[:, 0])
+    decided = np.abs(reference_map.astype(np.float64) - threshold) > margin
+    masks = (predicted_pixels(values, threshold) for values in (reference_map, candidate_map))
+    wrong = decided & np.not_equal(*masks)
     exact = expected.astype(np.float64)
     return Comparison(
         case=case.name,
@@ -174,8 +181,9 @@ def check(comparison: Comparison, limit: float) -> None:
         raise ModelError(
             f"parity, {comparison.case}: the logits of ONNX Runtime and torch differ by "
             f"{comparison.difference:.3g}, that is {comparison.ratio:.3g} of their deviation "
-            f"{comparison.deviation:.3g}; the limit is {limit:g}. The file is not written: an "
-            "operation does not export faithfully (often a constant frozen at the example's size)"
+            f"{comparison.deviation:.3g} (their standard deviation, at least {FLAT:g} of the "
+            f"largest); the limit is {limit:g}. The file is not written: an operation does not "
+            "export faithfully (often a constant frozen at the example's size)"
         )
     if comparison.mask_errors:
         raise ModelError(

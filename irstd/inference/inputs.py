@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 
-from irstd.data.pixels import Grey, decode_grey, read_grey
+from irstd.data.pixels import Grey, count_pages, read_grey, to_grey
 from irstd.errors import DataError
 
 IMAGES = frozenset({".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg"})
@@ -100,7 +99,7 @@ def read_frames(source: Source) -> Iterator[tuple[int | None, Grey]]:
             + ("got another kind of file" if source.path.exists() else "got no such file or folder")
         )
     image = read_grey(source.path)
-    pages = cv2.imcount(str(source.path))
+    pages = count_pages(source.path)
     if pages > 1:
         raise DataError(f"expected one image, got {pages} pages; split the file into one per page")
     yield None, image
@@ -131,19 +130,9 @@ def _video_frames(path: Path) -> Iterator[tuple[int, Grey]]:
             is_read, frame = capture.read()
             if not is_read:
                 break
-            yield number, _grey(frame)
+            yield number, to_grey(frame)
             number += 1
         if number == 0 or number + COUNT_TOLERANCE < announced:
             raise DataError(f"the video announces {announced} frames, but {number} could be read")
     finally:
         capture.release()
-
-
-def _grey(frame: np.ndarray) -> Grey:
-    """Grey values of a decoded frame, by the rule of image files."""
-    is_encoded, content = cv2.imencode(".bmp", frame)
-    if not is_encoded:
-        raise DataError(
-            f"expected frames of 8 bits per channel, got {frame.shape} of {frame.dtype}"
-        )
-    return decode_grey(content.tobytes())

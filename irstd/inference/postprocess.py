@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from irstd.errors import ModelError
 from irstd.metrics.components import label_components
+from irstd.metrics.inputs import predicted_pixels
 from irstd.types import Detection, Prediction
 
 
@@ -45,7 +46,7 @@ def predict_from_logits(logits: Float32[np.ndarray, "h w"], threshold: float) ->
             "its weights are broken: train again, or use another model"
         )
     probability = probability_of(logits)
-    mask = probability > checked_threshold(threshold)
+    (mask,) = predicted_pixels(probability, checked_threshold(threshold))
     return Prediction(probability, mask, detections_of(probability, mask))
 
 

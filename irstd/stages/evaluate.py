@@ -18,10 +18,12 @@ from irstd.evaluation.evaluate import Evaluation, baseline, evaluate_images, spl
 from irstd.evaluation.figures import CURVES, Curve, curve_frame, draw, save_png
 from irstd.evaluation.overlays import draw_overlay
 from irstd.evaluation.predictions import PredictionWriter, StoredPredictions
-from irstd.evaluation.speed import measure_latency
+from irstd.evaluation.speed import BATCH, CPU_BATCH_PIXELS, measure_latency, measure_throughput
 from irstd.evaluation.subjects import choose_subjects
 from irstd.files import replaced_folder, write_json
+from irstd.inference.backends import TorchBackend
 from irstd.inference.predictor import Predictor
+from irstd.inference.weights import FINGERPRINT, ModelFacts, load_model
 from irstd.layout import Layout
 from irstd.metrics.components import label_components
 from irstd.metrics.conventions import find_convention
@@ -57,22 +59,25 @@ def evaluate(root: Path, params: Params, network: str) -> dict[str, Any]:
     layout = Layout(root, params.profile)
     data = PreparedData(layout.processed)
     rows = evaluated_rows(data)
-    predictor = Predictor.from_weights(layout.weights(network))
-    key = predictor.facts.training_key(network, layout.weights(network))
+    module, facts = load_model(layout.weights(network))
+    key = facts.training_key(network, layout.weights(network))
+    backend = TorchBackend(module)
     threshold, distance = params.evaluate.threshold, matching_distance(params)
-    speed = time_network(predictor, data, rows, params)
+    speed = time_network(backend, facts, data, rows, params)
     with (
         replaced_folder(layout.predictions(network)) as stored,
         replaced_folder(layout.report("evaluate", network)) as folder,
     ):
         writer = PredictionWriter(stored, [data.mask(row).shape for row in rows], threshold)
+        predictor = Predictor(backend, facts)
         found = evaluate_images(predictor, data, rows, threshold, distance, writer.add)
         writer.close()
-        conditions = describe(params, network, data, rows)
+        conditions = describe(params, network, data, rows) | {FINGERPRINT: key}
         yardstick = dict(zip(BASELINE, baseline(data, rows, distance), strict=True))
         metrics = whole_counts(found.figures) | yardstick | conditions
         write_json(folder / "metrics.json", metrics)
-        write_json(folder / "speed.json", speed | {"images_per_s": found.images_per_s})
+        sequential = {"images_per_s": found.sequential_per_s, "batch": 1, "images": len(rows)}
+        write_json(folder / "speed.json", speed | {"sequential": sequential})
         write_tables(folder, found, params)
         write_curves(folder, found, network)
         write_overlays(folder / "overlays", data, StoredPredictions(stored), found, params)
@@ -105,15 +110,19 @@ def matching_distance(params: Params) -> float:
 
 
 def time_network(
-    predictor: Predictor, data: PreparedData, rows: list[int], params: Params
+    backend: TorchBackend, facts: ModelFacts, data: PreparedData, rows: list[int], params: Params
 ) -> dict[str, Any]:
-    """Device and latency on the test image of median size."""
+    """Device, latency on the test image of median size, and speed in batches of those near it."""
     by_size = sorted(rows, key=lambda row: data.mask(row).size)
-    predict = partial(predictor.predict, threshold=params.evaluate.threshold)
-    image = data.image(by_size[len(rows) // 2])
-    latency = measure_latency(predict, image, params.evaluate.latency_runs)
-    machine = {"device": predictor.device_name, "cpu_threads": torch.get_num_threads()}
-    return machine | {"batch": 1, "latency": asdict(latency)}
+    middle = len(rows) // 2
+    predict = partial(Predictor(backend, facts).predict, threshold=params.evaluate.threshold)
+    latency = measure_latency(predict, data.image(by_size[middle]), params.evaluate.latency_runs)
+    near = by_size[max(0, middle - BATCH // 2) :][:BATCH]
+    limit = None if torch.cuda.is_available() else CPU_BATCH_PIXELS
+    images = [data.image(row) for row in near]
+    throughput = measure_throughput(backend, facts, images, limit)
+    machine = {"device": backend.device_name, "cpu_threads": torch.get_num_threads()}
+    return machine | {"latency": {"batch": 1} | asdict(latency), "batched": asdict(throughput)}
 
 
 def describe(params: Params, network: str, data: PreparedData, rows: list[int]) -> dict[str, Any]:
@@ -163,7 +172,8 @@ def write_curves(folder: Path, found: Evaluation, network: str) -> None:
     for name, curve in curves.items():
         frame = curve_frame(curve)
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-        save_png(draw([(CURVES[name], {network: frame})]), folder / f"{name}.png")
+        panels = [(plot, {network: frame}) for plot in CURVES[name]]
+        save_png(draw(panels), folder / f"{name}.png")
 
 
 def write_overlays(

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ import numpy as np
 
 from irstd.config import Params
 from irstd.data.store import PreparedData
+from irstd.errors import ModelError
 from irstd.export.onnx import OPSET, export_onnx
 from irstd.export.parity import Comparison, check, compare, parity_cases, parity_sizes
 from irstd.files import replaced, write_json
 from irstd.inference.backends import OnnxBackend, TorchBackend
 from irstd.inference.onnx_file import read_onnx
-from irstd.inference.weights import load_model
+from irstd.inference.weights import ModelFacts, load_model
 from irstd.layout import Layout
 from irstd.models.registry import network_spec
 from irstd.tracking import track_run
@@ -30,7 +31,9 @@ def export(root: Path, params: Params, network: str) -> dict[str, Any]:
     """Export a network, compare the file with torch, and only then give the file its name.
 
     Reads the weights and the prepared images; writes the ONNX file and
-    `reports/export/<profile>/<network>/metrics.json`.
+    `reports/export/<profile>/<network>/metrics.json`. The file's threshold is that of the
+    evaluation. If the gate refuses, an earlier file stays only if it has the same facts, those of
+    the same training.
 
     Args:
         root: the project's folder.
@@ -48,10 +51,13 @@ def export(root: Path, params: Params, network: str) -> dict[str, Any]:
     layout = Layout(root, params.profile)
     weights, target = layout.weights(network), layout.onnx(network)
     spec = network_spec(network)
-    module, facts = load_model(weights)
-    key = facts.training_key(network, weights)
+    module, trained = load_model(weights)
+    key = trained.training_key(network, weights)
+    facts = replace(trained, threshold=params.evaluate.threshold)
     sizes = parity_sizes(spec, facts, params.export.sizes)
     images = _real_images(PreparedData(layout.processed))
+    written = layout.report("export", network) / "metrics.json"
+    _remove_outdated(target, written, facts)
     model = export_onnx(module, spec, facts).SerializeToString(deterministic=True)
     with replaced(target) as candidate:
         candidate.write_bytes(model)
@@ -63,13 +69,23 @@ def export(root: Path, params: Params, network: str) -> dict[str, Any]:
             check(comparison, spec.parity)
             comparisons.append(comparison)
     report = _report(comparisons, spec.parity, model)
-    written = layout.report("export", network) / "metrics.json"
     write_json(written, report)
     with track_run(root, params, network, stage="export", key=key) as run:
         run.metrics({"parity_ratio": report["parity_ratio"]})
         run.artifact(written, "export")
     log.info("%s: %.2g of the logits' deviation from torch", target.name, report["parity_ratio"])
     return report
+
+
+def _remove_outdated(target: Path, report: Path, facts: ModelFacts) -> None:
+    """Remove an ONNX file of other facts, and its report: nothing shall vouch for it any more."""
+    try:
+        is_current = read_onnx(target).facts == facts
+    except ModelError:
+        is_current = False
+    if not is_current:
+        report.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
 
 
 def _real_images(data: PreparedData) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from irstd.errors import DataError, ModelError
-from irstd.files import replaced_folder, write_json
+from irstd.files import replaced_folder, restore_folder, write_json
 from irstd.inference.inputs import Source, count_frames, find_sources, read_frames
 from irstd.inference.overlay import draw_overlay
 from irstd.inference.postprocess import checked_threshold
@@ -73,7 +73,7 @@ def run_predict(
     The folder holds `masks/NAME.png` (0 and 255), `overlays/NAME.png`, `detections.json` and
     `detections.csv`; NAME is the input's path with its suffix, so that `a.png` and `a.tif` differ;
     a video has a folder of frames instead. It appears when all is done; a faulty file is reported
-    and the others are still predicted.
+    and the others are still predicted. If every file is faulty, nothing appears or is replaced.
 
     Args:
         inputs: images (PNG, TIFF, BMP, JPEG), videos and folders.
@@ -84,9 +84,11 @@ def run_predict(
         overwrite: replace `output` if it holds the results of an earlier call and nothing else.
 
     Raises:
-        DataError: nothing to predict, or `output` must not be written to.
+        DataError: nothing to predict, no image could be predicted, or `output` must not be written
+            to.
         ModelError: the model cannot be found or loaded, or the threshold is not in (0, 1).
     """
+    restore_folder(output.resolve())
     _check_output(output, overwrite)
     if threshold is not None:
         checked_threshold(threshold)
@@ -106,6 +108,7 @@ def run_predict(
                     bar.update()
             except (DataError, ModelError) as error:
                 failures.append(Failure(source.name, str(error).removeprefix(f"{source.path}: ")))
+        _check_results(output, results, failures)
         chosen = predictor.facts.threshold if threshold is None else threshold
         _write_lists(folder, _document(predictor, chosen, results, failures), results)
     return PredictSummary(
@@ -139,6 +142,15 @@ def _check_output(output: Path, overwrite: bool) -> None:
             f"{output}: only a folder with results of `irstd predict` and nothing else is "
             f"replaced, but this one has {strange}; choose another"
         )
+
+
+def _check_results(output: Path, results: Sequence[_Result], failures: Sequence[Failure]) -> None:
+    if results:
+        return
+    lines = "".join(f"\n  {failure.file}: {failure.reason}" for failure in failures)
+    raise DataError(
+        f"{output}: not written, because no image could be predicted; correct the files:{lines}"
+    )
 
 
 def _write_pictures(

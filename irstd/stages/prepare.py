@@ -10,6 +10,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from irstd.config import Params
+from irstd.data.faults import QUARANTINE_LIST
+from irstd.data.index import INDEX_FILE
 from irstd.data.reading import Reading, open_source
 from irstd.data.sheet import draw_samples, sample_rows
 from irstd.data.sources import SOURCES, RawImage
@@ -27,8 +29,9 @@ def prepare(root: Path, params: Params) -> PreparedData:
     """Write `data/processed/<profile>` and `reports/prepare/<profile>`.
 
     The folder holds `index.parquet`, `quarantine.parquet`, `pixels.npy` and `masks.npy`; equal
-    files and parameters give equal bytes. The report holds `metrics.json`, `summary.md` and
-    `samples.png`.
+    files and parameters give equal bytes. The index comes last: a folder with an index is complete.
+    The report holds `metrics.json`, `summary.md`, `samples.png` and the faults in `quarantine.csv`,
+    which is written even if they stop the stage.
 
     Args:
         root: the project's folder.
@@ -40,14 +43,13 @@ def prepare(root: Path, params: Params) -> PreparedData:
     layout = Layout(root, params.profile)
     reading = open_source(layout.raw(params.data.source), params.data, params.seed)
     images = tqdm(
-        _all_splits(reading.images, params),
+        _completed(reading, params, layout),
         desc=f"prepare {params.data.source}",
         total=reading.total,
         unit="image",
     )
     # iter(): tqdm looks like a collection, into which run-time type checkers look, taking an image.
     write_prepared(layout.processed, iter(images), params.data.source)
-    reading.log.write(layout.processed)
     data = PreparedData(layout.processed)
     report(layout.report("prepare"), data, reading, params)
     return data
@@ -107,6 +109,24 @@ def _target_difference(index: pd.DataFrame, reading: Reading, params: Params) ->
         return []
     found = int(index["n_targets"].sum())
     return [] if found == source.n_targets else [f"{found} targets, {source.n_targets} published"]
+
+
+def _completed(reading: Reading, params: Params, layout: Layout) -> Iterator[RawImage]:
+    """Pass images on; at the end, before the index is published, publish the faults."""
+    images = _listing_faults(reading, layout.report("prepare") / QUARANTINE_LIST)
+    yield from _all_splits(images, params)
+    (layout.processed / INDEX_FILE).unlink(missing_ok=True)  # it belongs to the old faults
+    reading.log.write(layout.processed)
+
+
+def _listing_faults(reading: Reading, table: Path) -> Iterator[RawImage]:
+    """Pass images on; at the end, even if the faults stop the stage, list them."""
+    try:
+        yield from reading.images
+    except DataError as error:
+        reading.log.write_list(table)
+        raise DataError(f"{error}\nthe faults with file and reason: {table}") from error
+    reading.log.write_list(table)
 
 
 def _all_splits(images: Iterable[RawImage], params: Params) -> Iterator[RawImage]:

@@ -1,11 +1,16 @@
-"""A short report for the repository, and the README's table over all such reports.
+"""A short report for the repository, and the README's table and picture of all such reports.
 
 A report `<name>.md` has its pictures and its figures (`results.json`) in the folder `<name>/`
 beside it.
 """
 
+import logging
+import os
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from irstd.config import Params
 from irstd.errors import ConfigError, DataError
@@ -21,21 +26,27 @@ from irstd.evaluation.summary import (
 from irstd.files import read_json, replaced_folder, write_json, write_text
 from irstd.stages.results import overlay_files, read_curves, read_results
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 PICTURE_LIMIT = 200_000
 """Largest picture in bytes: files in git stay small."""
+
+OVERLAYS, OVERLAYS_OF_SOURCE = 4, 6
+"""Most overlays in one report, and of one data set in all reports: its images are not ours."""
 
 PUBLISH = "irstd report --publish reports/published/<profile>.md"
 
 
-def publish(root: Path, params: Params, destination: Path, overlays: int = 4) -> None:
+log = logging.getLogger(__name__)
+
+
+def publish(root: Path, params: Params, destination: Path, overlays: int = OVERLAYS) -> None:
     """Write the results of the active profile as Markdown with a few pictures.
 
     Args:
         root: the project's folder.
         params: its parameters.
         destination: the Markdown file; the folder of its name beside it is replaced.
-        overlays: at most this many overlays, shared among the networks.
+        overlays: at most this many overlays, shared among the networks; fewer where the reports
+            beside this one leave fewer of `OVERLAYS_OF_SOURCE`.
 
     Raises:
         ConfigError: the destination is no Markdown file.
@@ -44,14 +55,22 @@ def publish(root: Path, params: Params, destination: Path, overlays: int = 4) ->
     if destination.suffix != ".md":
         raise ConfigError(f"{destination}: expected a file name that ends in .md")
     results = read_results(root, params)
-    pictures = {"curves.png": png_bytes(draw(read_curves(root, params)))}
-    for file in _first_overlays(root, params, overlays):
-        pictures[f"{file.parents[1].name}_{file.name}"] = file.read_bytes()
+    overlays = min(overlays, _overlays_left(destination, params.data.source))
+    curves = {"curves.png": png_bytes(draw(read_curves(root, params)))}
+    shown = {
+        f"{file.parents[1].name}_{file.name}": file.read_bytes()
+        for file in _first_overlays(root, params, overlays)
+    }
+    content = {
+        "published": datetime.now(UTC).isoformat(),
+        "overlays": [*shown],
+        "results": [asdict(result) for result in results],
+    }
     with replaced_folder(destination.with_suffix("")) as folder:
-        for name, png in pictures.items():
+        for name, png in (curves | shown).items():
             (folder / name).write_bytes(shrink_png(png, PICTURE_LIMIT))
-        write_json(folder / "results.json", {"results": [asdict(result) for result in results]})
-    write_text(destination, _markdown(params, results, [*pictures], destination.stem))
+        write_json(folder / "results.json", content)
+    write_text(destination, _markdown(params, results, [*curves, *shown], destination.stem))
 
 
 def published_table(folder: Path) -> str:
@@ -60,36 +79,109 @@ def published_table(folder: Path) -> str:
     Raises:
         DataError: there are none.
     """
-    files = sorted(folder.glob("*/results.json"))
-    if not files:
-        raise DataError(f"{folder}: no published results; run `{PUBLISH}` first")
-    content = [one for file in files for one in read_json(file, PUBLISH)["results"]]
+    content = [one for report in _published(folder).values() for one in report["results"]]
     results = [Result(**one) for one in content]
     parts = (figures_table(results), interval_note(results), conditions_table(results))
     return "\n\n".join(part if isinstance(part, str) else part.markdown() for part in parts)
 
 
-def update_readme(readme: Path, table: str) -> None:
-    """Replace what stands between the markers of a file.
+def published_picture(folder: Path, readme: Path) -> str:
+    """Markdown of the first overlay of the newest published report, with its origin.
+
+    Args:
+        folder: of the published reports.
+        readme: the file that shows it; the address is relative to it.
+
+    Raises:
+        DataError: nothing is published, or the newest report has no overlay.
+    """
+    reports = _published(folder)
+    file, newest = max(reports.items(), key=lambda one: str(one[1]["published"]))
+    if not newest["overlays"]:
+        raise DataError(
+            f"{file}: expected an overlay in the newest published report, got none; raise "
+            f"evaluate.overlays, or remove older reports of this data set, then run `{PUBLISH}`"
+        )
+    name = newest["overlays"][0]
+    result = next(
+        one for one in newest["results"] if name.startswith(f"{one['metrics']['network']}_")
+    )
+    metrics, commit = result["metrics"], str(result["run"]["commit"])[:12]
+    caption = (
+        f"Test image of {metrics['source']} ({metrics['split']}), network {metrics['network']}, "
+        f"profile {metrics['profile']}; H: hit, M: missed, F: false alarm. "
+        f"{result['attribution']} Commit {commit}."
+    )
+    address = Path(os.path.relpath(file.parent / name, readme.parent)).as_posix()
+    return f"![{caption}]({address})\n\n*{caption}*"
+
+
+def update_readme(readme: Path, blocks: Mapping[str, str]) -> None:
+    """Replace what stands between the markers of a file; all blocks or none.
 
     Args:
         readme: the file.
-        table: Markdown.
+        blocks: Markdown by the name in its markers, `<!-- NAME:begin -->`, `<!-- NAME:end -->`.
 
     Raises:
-        ConfigError: the file is missing, or has not exactly one pair of markers in order.
+        ConfigError: the file is missing, or has not exactly one pair of each marker in order.
     """
     if not readme.is_file():
-        raise ConfigError(f"{readme}: not found; expected a file with {BEGIN} and {END}")
+        expected = ", ".join(" and ".join(markers(name)) for name in blocks)
+        raise ConfigError(f"{readme}: not found; expected a file with {expected}")
     text = readme.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    inside, end, after = rest.partition(END)
-    if not (begin and end) or any(mark in before + inside + after for mark in (BEGIN, END)):
+    for name, content in blocks.items():
+        text = _with_block(text, readme, name, content)
+    write_text(readme, text)
+
+
+def markers(name: str) -> tuple[str, str]:
+    """The lines around a block of the README."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+def _with_block(text: str, readme: Path, name: str, content: str) -> str:
+    first, last = markers(name)
+    before, begin, rest = text.partition(first)
+    inside, end, after = rest.partition(last)
+    if not (begin and end) or any(mark in before + inside + after for mark in (first, last)):
         raise ConfigError(
-            f"{readme}: expected one line {BEGIN} and, below it, one line {END}; add them where "
-            "the table belongs"
+            f"{readme}: expected one line {first} and, below it, one line {last}; add them where "
+            f"the {name} belong"
         )
-    write_text(readme, f"{before}{BEGIN}\n{table.strip()}\n{END}{after}")
+    return f"{before}{first}\n{content.strip()}\n{last}{after}"
+
+
+def _published(folder: Path) -> dict[Path, dict[str, Any]]:
+    """The content of every `results.json` by file."""
+    files = sorted(folder.glob("*/results.json"))
+    if not files:
+        raise DataError(f"{folder}: no published results; run `{PUBLISH}` first")
+    reports = {file: read_json(file, PUBLISH) for file in files}
+    for file, report in reports.items():
+        missing = {"published", "overlays", "results"} - report.keys()
+        if missing:
+            raise DataError(f"{file}: lacks {sorted(missing)}; run `{PUBLISH}` again")
+    return reports
+
+
+def _overlays_left(destination: Path, source: str) -> int:
+    """How many overlays of a data set the other reports of the folder leave."""
+    own = destination.with_suffix("") / "results.json"
+    used = 0
+    if any(file != own for file in destination.parent.glob("*/results.json")):
+        used = sum(
+            len(report["overlays"])
+            for file, report in _published(destination.parent).items()
+            if file != own and report["results"][0]["metrics"]["source"] == source
+        )
+    left = max(0, OVERLAYS_OF_SOURCE - used)
+    if left < OVERLAYS:
+        log.warning(
+            "%s: the reports beside it show %d overlays of %s, so it shows at most %d",
+            *(destination, used, source, left),
+        )
+    return left
 
 
 def _first_overlays(root: Path, params: Params, limit: int) -> list[Path]:

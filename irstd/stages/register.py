@@ -8,13 +8,16 @@ from irstd.config import Params
 from irstd.errors import DataError, ModelError, TrackingError
 from irstd.files import read_json, write_json
 from irstd.inference.onnx_file import read_onnx
+from irstd.inference.weights import FINGERPRINT
 from irstd.layout import Layout
 from irstd.tracking import track_run
+from irstd.tracking.journal import file_sha256
 from irstd.tracking.registry import register_onnx
 from irstd.tracking.store import Store
 
 FIGURES = ("iou", "niou_target", "niou_image", "pd", "fa_target", "f1_target")
-ORIGIN = {"key": "fingerprint", "data_checksum": "data_checksum"}
+ORIGIN = {"key": FINGERPRINT, "data_checksum": "data_checksum"}
+REPORTS = {"train": "run.json", "export": "metrics.json", "evaluate": "metrics.json"}
 CODE = {"git_commit": "commit", "git_dirty": "uncommitted_changes"}
 
 
@@ -25,6 +28,31 @@ class _Candidate:
     network: str
     path: Path
     tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What a stage has written about a network, and the command that writes it."""
+
+    path: Path
+    made_by: str
+
+    def values(self, names: dict[str, str]) -> dict[str, str]:
+        """Values under the names of their tags."""
+        report = read_json(self.path, self.made_by)
+        missing = [name for name in names.values() if name not in report]
+        if missing:
+            raise DataError(f"{self.path}: lacks {missing}; run `{self.made_by}` again")
+        return {tag: _text(report[name]) for tag, name in names.items()}
+
+    def check(self, onnx: Path, origin: dict[str, str], command: str) -> None:
+        """Refuse a report about another training or file than the ONNX file's."""
+        found = self.values({name: name for name in origin})
+        if found != origin:
+            raise DataError(
+                f"{self.path}: expected {origin}, as {onnx} has it, got {found}: they come from "
+                f"different trainings; run `{command}`"
+            )
 
 
 def register(root: Path, params: Params) -> dict[str, Any]:
@@ -38,7 +66,8 @@ def register(root: Path, params: Params) -> dict[str, Any]:
 
     Raises:
         ModelError: an ONNX file is missing, damaged or does not say where it comes from.
-        DataError: the report of a training or an evaluation is missing or incomplete.
+        DataError: the report of a training, an export or an evaluation is missing, incomplete or
+            about another training than the ONNX file.
         TrackingError: the store cannot be reached. No version is made in part; versions of other
             networks made before stay and are found next time.
     """
@@ -81,28 +110,23 @@ def _candidate(root: Path, params: Params, network: str) -> _Candidate:
             f"one of {facts.network} without {missing or 'a fault in its provenance'}; "
             f"run `irstd train {network}` and `irstd export {network}`"
         )
+    code, gate, figures = (
+        _Report(layout.report(stage, network) / name, f"irstd {stage} {network}")
+        for stage, name in REPORTS.items()
+    )
+    training = {FINGERPRINT: facts.provenance[FINGERPRINT]}
+    code.check(path, training, gate.made_by)
+    gate.check(path, {"onnx_sha256": file_sha256(path)}, gate.made_by)
+    figures.check(path, training, figures.made_by)
     tags = {
         "network": network,
         "profile": params.profile,
         "threshold": str(facts.threshold),
         **{tag: facts.provenance[name] for tag, name in ORIGIN.items()},
-        **_values(layout.report("train", network) / "run.json", CODE, f"irstd train {network}"),
-        **_values(
-            layout.report("evaluate", network) / "metrics.json",
-            {name: name for name in FIGURES},
-            f"irstd evaluate {network}",
-        ),
+        **code.values(CODE),
+        **figures.values({name: name for name in FIGURES}),
     }
     return _Candidate(network, path, tags)
-
-
-def _values(path: Path, names: dict[str, str], made_by: str) -> dict[str, str]:
-    """Values of a report under the names of their tags."""
-    report = read_json(path, made_by)
-    missing = [name for name in names.values() if name not in report]
-    if missing:
-        raise DataError(f"{path}: lacks {missing}; run `{made_by}` again")
-    return {tag: _text(report[name]) for tag, name in names.items()}
 
 
 def _text(value: Any) -> str:

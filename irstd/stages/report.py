@@ -20,7 +20,7 @@ from irstd.evaluation.summary import (
 from irstd.files import read_json, replaced_folder, write_text
 from irstd.layout import Layout
 from irstd.stages.publish import publish as publish_summary
-from irstd.stages.publish import published_table, update_readme
+from irstd.stages.publish import published_picture, published_table, update_readme
 from irstd.stages.results import overlay_files, read_curves, read_history, read_results
 
 DATA_DOCS = "index.html"
@@ -40,15 +40,15 @@ def report(
         params: its parameters.
         publish: where to write a short report for the repository as well, see
             `irstd.stages.publish`.
-        readme: file whose results table is renewed from all published reports, those beside
-            `publish` or in `reports/published`.
+        readme: file whose blocks `results` (table of all published reports, those beside
+            `publish` or in `reports/published`) and `picture` (of the newest) are renewed.
 
     Returns:
         The page.
 
     Raises:
         DataError: a stage has not run yet, or nothing is published to put into `readme`.
-        ConfigError: `readme` has no place for the table.
+        ConfigError: `readme` has no place for table or picture.
     """
     results = read_results(root, params)
     layout = Layout(root, params.profile)
@@ -66,7 +66,8 @@ def report(
         publish_summary(root, params, publish)
     if readme is not None:
         published = root / "reports" / "published" if publish is None else publish.parent
-        update_readme(readme, published_table(published))
+        picture = published_picture(published, readme)
+        update_readme(readme, {"results": published_table(published), "picture": picture})
     return target
 
 

@@ -14,6 +14,7 @@ from irstd.evaluation.summary import Result
 from irstd.files import read_json
 from irstd.layout import Layout
 
+SPEED_KEYS = ("device", "latency", "sequential", "batched")
 RUN_KEYS = ("device", "seconds", "epochs", "commit", "seed", "recipe")
 TRAINED_KEYS = ("best_epoch", "best_val_iou", "parameters")
 GENERATED = "Images made by the generator of this project (`irstd/data/generated.py`)."
@@ -34,7 +35,12 @@ def read_curves(root: Path, params: Params) -> list[tuple[Plot, Curves]]:
     Raises:
         DataError: a curve is missing.
     """
-    return [(plot, _csv(root, params, "evaluate", f"{name}.csv")) for name, plot in CURVES.items()]
+    return [
+        (plot, curves)
+        for name, plots in CURVES.items()
+        for curves in [_csv(root, params, "evaluate", f"{name}.csv")]
+        for plot in plots
+    ]
 
 
 def read_history(root: Path, params: Params) -> list[tuple[Plot, Curves]]:
@@ -62,7 +68,7 @@ def _read_result(root: Path, params: Params, network: str) -> Result:
         metrics=read_json(evaluated / "metrics.json", evaluate),
         intervals=read_json(evaluated / "intervals.json", evaluate),
         breakdown=read_json(evaluated / "breakdown.json", evaluate),
-        speed=read_json(evaluated / "speed.json", evaluate),
+        speed=_with_keys(evaluated / "speed.json", evaluate, SPEED_KEYS),
         run=run,
         trained=_with_keys(trained / "metrics.json", train, TRAINED_KEYS),
         recipe=_recipe(run, params.data.fit),

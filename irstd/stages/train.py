@@ -68,7 +68,7 @@ def train(root: Path, params: Params, network: str) -> FitResult:
         }
         facts = ModelFacts(
             network,
-            dict(recipe.network),
+            recipe.network.model_dump(),
             result.preprocessing,
             params.evaluate.threshold,
             provenance,

@@ -20,6 +20,7 @@ def deliver(journal: Journal, store: Store) -> int:
 
     A step that was sent but not recorded (the process was killed between the two) is sent again;
     its metrics carry the time of the event, so the store recognises them and keeps one of each.
+    Of two processes with the same journal, one waits until the other has sent.
 
     Returns:
         How many events were sent.
@@ -27,17 +28,8 @@ def deliver(journal: Journal, store: Store) -> int:
     Raises:
         TrackingError: the store refused or could not be reached; what was recorded stays recorded.
     """
-    run_id = store.run_id(journal)
-    known = journal.delivery(store.label)
-    offset = known.offset if known is not None and known.run_id == run_id else 0
-    journal.mark(store.label, Delivery(run_id, offset))
-    entries = journal.read(offset)
-    for first in range(0, len(entries), EVENTS_PER_STEP):
-        step = entries[first : first + EVENTS_PER_STEP]
-        with store.reaching():
-            _send(store, run_id, journal, step)
-        journal.mark(store.label, Delivery(run_id, step[-1].end))
-    return len(entries)
+    with journal.sending():
+        return _deliver(journal, store)
 
 
 @dataclass(frozen=True)
@@ -64,6 +56,20 @@ def send_pending(root: Path, params: Params) -> Sent:
     store = Store(root, params.register_)
     counts = [deliver(journal, store) for journal in journals(root)]
     return Sent(store.label, sum(count > 0 for count in counts), sum(counts))
+
+
+def _deliver(journal: Journal, store: Store) -> int:
+    run_id = store.run_id(journal)
+    known = journal.delivery(store.label)
+    offset = known.offset if known is not None and known.run_id == run_id else 0
+    journal.mark(store.label, Delivery(run_id, offset))
+    entries = journal.read(offset)
+    for first in range(0, len(entries), EVENTS_PER_STEP):
+        step = entries[first : first + EVENTS_PER_STEP]
+        with store.reaching():
+            _send(store, run_id, journal, step)
+        journal.mark(store.label, Delivery(run_id, step[-1].end))
+    return len(entries)
 
 
 def _send(store: Store, run_id: str, journal: Journal, entries: Sequence[Entry]) -> None:

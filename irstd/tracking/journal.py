@@ -4,6 +4,7 @@
 
 - `<key>.jsonl`: what happened, one event per line, in order;
 - `<key>.sent.json`: for each store, the run's id there and how many bytes of the journal it has;
+- `<key>.lock`: empty, locked by the process that is sending;
 - `files/<sha256>/<name>`: the artifacts as they were when they were logged.
 """
 
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from irstd.errors import TrackingError
+from irstd.files import write_json
 
 JOURNAL_SUFFIX = ".jsonl"
 KEY_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -120,6 +122,7 @@ class Journal:
         target = self.kept(digest, file.name)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
+            # The number keeps stages apart that log the same file at the same time.
             temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
             shutil.copyfile(file, temporary)
             os.replace(temporary, target)
@@ -138,12 +141,16 @@ class Journal:
         """Record what a store has now; whole or not at all."""
         known = self._deliveries()
         entry = {"run_id": delivery.run_id, "offset": delivery.offset}
-        if known.get(store) == entry:
-            return
-        known[store] = entry
-        temporary = self._state.with_name(f"{self._state.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, self._state)
+        if known.get(store) != entry:
+            write_json(self._state, known | {store: entry})
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Be the only process that sends; others wait here, a killed process lets go."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f"{self.key}.lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.onnx"
 CONTENT_TAGS = ("onnx_sha256", "network", "key")
+LISTED = 10  # versions that a message names
 ALIAS = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)@(?P<alias>[^@/:]+)")
 VERSION = re.compile(r"models:/(?P<name>[^@/:]+)/(?P<version>[0-9]+)")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -82,14 +83,15 @@ def download_model(root: Path, params: Params, reference: str) -> Path:
         TrackingError: no such version, its file differs from what was registered, or the store
             cannot be reached.
     """
-    store = Store(root, params.register_)
+    store = Store(root, params.register_, make=False)
     with store.reaching():
         version = _resolve(store, reference)
         target = root / "artifacts" / "registry" / version.name / str(version.version) / MODEL_FILE
         expected = version.tags.get("onnx_sha256")
         if target.is_file() and file_sha256(target) == expected:
             return target
-        with tempfile.TemporaryDirectory() as scratch:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             file = _fetch(store, version, Path(scratch))
             found = file_sha256(file)
             if expected not in (None, found):
@@ -97,10 +99,7 @@ def download_model(root: Path, params: Params, reference: str) -> Path:
                     f"{reference}: its file in the store has SHA-256 {found}, but {expected} was "
                     "registered: it was changed; register the model again (`irstd register`)"
                 )
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f"{target.name}.tmp")
-            shutil.copyfile(file, temporary)
-    os.replace(temporary, target)
+            os.replace(file, target)
     return target
 
 
@@ -114,13 +113,14 @@ def _find(store: Store, model: str, tags: dict[str, str]) -> "ModelVersion | Non
 
 
 def _intact(store: Store, version: "ModelVersion", expected: str) -> bool:
-    from mlflow.exceptions import MlflowException
+    """Whether the store has the file as registered; a store that fails is no proof that not."""
+    from mlflow.artifacts import list_artifacts
 
+    files = list_artifacts(artifact_uri=_source(store, version), tracking_uri=store.uri)
+    if MODEL_FILE not in [PurePosixPath(file.path).name for file in files]:
+        return False
     with tempfile.TemporaryDirectory() as scratch:
-        try:
-            return file_sha256(_fetch(store, version, Path(scratch))) == expected
-        except (MlflowException, FileNotFoundError):  # the files of the store were deleted
-            return False
+        return file_sha256(_fetch(store, version, Path(scratch))) == expected
 
 
 def _create(
@@ -215,10 +215,39 @@ def _ensure_model(store: Store, model: str) -> None:
 
 
 def _resolve(store: Store, reference: str) -> "ModelVersion":
-    if match := ALIAS.fullmatch(reference):
-        return store.client.get_model_version_by_alias(match["name"], match["alias"])
-    if match := VERSION.fullmatch(reference):
+    from mlflow.exceptions import MlflowException
+
+    match = ALIAS.fullmatch(reference) or VERSION.fullmatch(reference)
+    if match is None:
+        return _of_run(store, reference)
+    try:
+        if match.re is ALIAS:
+            return store.client.get_model_version_by_alias(match["name"], match["alias"])
         return store.client.get_model_version(match["name"], match["version"])
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise TrackingError(
+            f"{reference}: not registered in {store.label}; {_choices(store, match['name'])}"
+        ) from error
+
+
+def _choices(store: Store, name: str) -> str:
+    """What could be meant instead."""
+    models = {model.name: model for model in store.client.search_registered_models()}
+    if not models:
+        return "nothing is: run `irstd register`"
+    if name not in models:
+        return f"registered models: {', '.join(sorted(models))}"
+    versions = store.client.search_model_versions(
+        f"name = '{name}'", max_results=LISTED, order_by=["version_number DESC"]
+    )
+    numbers = ", ".join(str(version.version) for version in versions)
+    aliases = ", ".join(f"{alias} ({of})" for alias, of in sorted(models[name].aliases.items()))
+    return f"{name} has versions {numbers or '(none)'} and aliases {aliases or '(none)'}; name one"
+
+
+def _of_run(store: Store, reference: str) -> "ModelVersion":
     if not RUN_ID.fullmatch(reference):
         raise TrackingError(
             f"model reference {reference!r} not understood; expected irstd@ALIAS, "
@@ -236,9 +265,12 @@ def _resolve(store: Store, reference: str) -> "ModelVersion":
 def _fetch(store: Store, version: "ModelVersion", folder: Path) -> Path:
     from mlflow.artifacts import download_artifacts
 
-    source = store.client.get_model_version_download_uri(version.name, version.version)
+    source = f"{_source(store, version)}/{MODEL_FILE}"
     return Path(
-        download_artifacts(
-            artifact_uri=f"{source}/{MODEL_FILE}", dst_path=str(folder), tracking_uri=store.uri
-        )
+        download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=store.uri)
     )
+
+
+def _source(store: Store, version: "ModelVersion") -> str:
+    """Address of the folder with the version's files."""
+    return str(store.client.get_model_version_download_uri(version.name, version.version))

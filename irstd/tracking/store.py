@@ -30,22 +30,26 @@ class Store:
     Args:
         root: the project's folder.
         settings: experiment, and how long to wait for a server.
+        make: make the SQLite file if there is none; False for a query.
 
     Attributes:
         uri: the address.
         label: the address without credentials and without the project's own path.
 
     Raises:
-        TrackingError: MLflow is not installed, or the address is of no known kind.
+        TrackingError: MLflow is not installed, the address is of no known kind, or there is no
+            SQLite file and none is to be made.
     """
 
-    def __init__(self, root: Path, settings: RegisterParams) -> None:
+    def __init__(self, root: Path, settings: RegisterParams, *, make: bool = True) -> None:
         """Prepare a client that waits and retries as the settings say."""
         self._root = root.resolve()
         self._settings = settings
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self._root / 'mlflow.db'}"
         self.label = _without_credentials(self.uri).replace(f"{self._root}/", "")
         self._experiment_id = ""
+        if not make:
+            self._check_file()
         with self.reaching():
             self.client = _client(self.uri, settings)
 
@@ -114,6 +118,14 @@ class Store:
             run = self.client.create_run(experiment, run_name=name, tags=identity)
             return str(run.info.run_id)
 
+    def _check_file(self) -> None:
+        parts = urlsplit(self.uri)
+        if parts.scheme == "sqlite" and not Path(parts.path[1:]).is_file():
+            raise TrackingError(
+                f"experiment store {self.label}: no such file, so nothing is registered here; run "
+                "`irstd register`, or set MLFLOW_TRACKING_URI to the store that has the model"
+            )
+
     def _create_experiment(self, name: str) -> None:
         from mlflow.exceptions import MlflowException
 
@@ -154,6 +166,7 @@ def _client(uri: str, settings: RegisterParams) -> "MlflowClient":
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(settings.request_timeout_s),
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(settings.request_retries),
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # it may ask for hours
     }
     for name in ("alembic", "mlflow.store.db.utils"):  # one line per table of a new SQLite file
         logging.getLogger(name).setLevel(logging.WARNING)

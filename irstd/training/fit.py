@@ -95,9 +95,8 @@ def fit(
         ModelError: the loss became NaN or infinite, or the network cannot be built.
     """
     torch.manual_seed(seed)
-    channels = int(recipe.network.get("in_channels", 1))
-    preprocessing = Preprocessing.of(network_spec(network), channels, fit)
-    net = build_network(network, **recipe.network)
+    preprocessing = Preprocessing.of(network_spec(network), recipe.network.in_channels, fit)
+    net = build_network(network, **recipe.network.model_dump())
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing from torch's stubs
     module = SegmentationModule(net, recipe, preprocessing, VALIDATION_THRESHOLD)
     resume = None if folder is None else _resume(module, folder, fingerprint)

@@ -41,7 +41,7 @@ def trial_recipe(recipe: RecipeParams, tune: TuneParams, point: Point) -> Recipe
     """
     return recipe.model_copy(
         update={
-            "network": {**recipe.network, "width": point.width},
+            "network": recipe.network.model_copy(update={"width": point.width}),
             "loss": recipe.loss.model_copy(update={"alpha": point.alpha, "gamma": point.gamma}),
             "epochs": tune.epochs,
             "validate_every": min(recipe.validate_every, tune.epochs),
@@ -75,7 +75,7 @@ def check_widths(params: Params) -> None:
         ModelError: the network cannot have one of the widths.
     """
     network = params.tune.network
-    arguments = params.train.recipes[network].network
+    arguments = params.train.recipes[network].network.model_dump()
     for width in params.tune.widths:
         with torch.device("meta"):
             build_network(network, **{**arguments, "width": width})

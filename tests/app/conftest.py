@@ -2,9 +2,8 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -15,27 +14,27 @@ from irstd.config import Params, load_params
 from irstd.data.sources import RawImage
 from irstd.data.store import write_prepared
 from irstd.layout import Layout
+from tests.tiny_network import tiny_facts
 
 ROOT = Path(__file__).parents[2]
 TARGETS = {"a": (4, 4), "b": (20, 20), "c": None}
 
 
-class FakePredictor:
+class FakeBackend:
     """Finds a target in the upper half only, and a false one in the image without targets."""
 
-    facts = SimpleNamespace(network="ispanet", provenance={"fingerprint": "0"})
     device_name = "none"
 
-    @classmethod
-    def from_weights(cls, path: Path) -> "FakePredictor":
-        return cls()
+    def __init__(self, network: object) -> None:
+        """Nothing to keep."""
 
-    def predict(self, image: np.ndarray, threshold: float | None = None) -> Any:
-        probability = np.zeros(image.shape, np.float32)
-        probability[:16] = image[:16] > 150
-        if image.max() < 150:
-            probability[25:28, 3:6] = 0.9
-        return SimpleNamespace(probability=probability)
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        logits = np.where(batch > 150 / 255, 10.0, -10.0).astype(np.float32)
+        logits[:, :, 16:] = -10.0
+        for one, image in zip(logits, batch, strict=True):
+            if image.max() < 150 / 255:
+                one[:, 25:28, 3:6] = 2.0
+        return logits
 
 
 def raw_image(id: str, split: str) -> RawImage:
@@ -62,11 +61,13 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
     )
     params = params.model_copy(update={"evaluate": settings})
+    facts = replace(tiny_facts(), network="ispanet")
     images = [raw_image(id, "test") for id in TARGETS]
     images += [raw_image("d", "train"), raw_image("e", "val")]
     write_prepared(Layout(root, "demo").processed, images, "generated")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "Predictor", FakePredictor)
+        patch.setattr(stage, "load_model", lambda path: (None, facts))
+        patch.setattr(stage, "TorchBackend", FakeBackend)
         patch.setattr(stage, "track_run", MagicMock())
         stage.evaluate(root, params, "ispanet")
     return root

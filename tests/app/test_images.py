@@ -2,6 +2,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -61,8 +63,6 @@ def test_a_mark_can_be_enlarged(open_page: Open, project: Path) -> None:
 
 
 def test_a_kind_without_images_is_said(open_page: Open, project: Path) -> None:
-    import pandas as pd
-
     alarms = pd.read_parquet(report(project) / "false_alarms.parquet")
     alarms.iloc[:0].to_parquet(report(project) / "false_alarms.parquet")
     app = choose(open_page(project, "images"), "with a false alarm")
@@ -73,7 +73,8 @@ def test_a_kind_without_images_is_said(open_page: Open, project: Path) -> None:
     ("path", "complaint"),
     [
         ("reports/evaluate/demo/ispanet/per_target.parquet", "not a readable table"),
-        ("artifacts/demo/ispanet/predictions/index.parquet", "predictions of the test part"),
+        ("artifacts/demo/ispanet/predictions/index.parquet", "not a readable table"),
+        ("artifacts/demo/ispanet/predictions/probability.npy", "predictions of the test part"),
         ("data/processed/demo/index.parquet", "irstd prepare"),
     ],
 )
@@ -95,3 +96,51 @@ def test_data_other_than_those_of_the_report_are_refused(open_page: Open, projec
     app = open_page(project, "images")
     assert "not those of the report" in app.error[0].value
     assert not app.get("image")
+
+
+def drop_column(file: Path) -> None:
+    frame = pd.read_parquet(file)
+    frame.drop(columns=frame.columns[-1]).to_parquet(file)
+
+
+def retype_column(file: Path) -> None:
+    frame = pd.read_parquet(file)
+    frame.assign(**{frame.columns[1]: "x"}).to_parquet(file)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "reports/evaluate/demo/ispanet/per_image.parquet",
+        "reports/evaluate/demo/ispanet/per_target.parquet",
+        "reports/evaluate/demo/ispanet/false_alarms.parquet",
+        "artifacts/demo/ispanet/predictions/index.parquet",
+    ],
+)
+@pytest.mark.parametrize(
+    ("damage", "complaint"), [(drop_column, "lacks"), (retype_column, "not a readable table")]
+)
+def test_a_readable_file_of_another_form_is_named(
+    open_page: Open, project: Path, path: str, damage: Callable[[Path], None], complaint: str
+) -> None:
+    damage(project / path)
+    app = open_page(project, "images")
+    assert not app.exception
+    assert complaint in app.error[0].value
+    assert str(project / path) in app.error[0].value
+    assert "irstd evaluate ispanet" in app.error[0].value
+
+
+def test_predictions_of_other_sizes_are_named(open_page: Open, project: Path) -> None:
+    np.save(project / "artifacts/demo/ispanet/predictions/probability.npy", np.zeros(9, np.uint8))
+    app = open_page(project, "images")
+    assert not app.exception
+    assert "expected 12288 bytes" in app.error[0].value
+
+
+def test_an_image_that_is_not_prepared_is_named(open_page: Open, project: Path) -> None:
+    file = report(project) / "per_image.parquet"
+    pd.read_parquet(file).assign(id=["x", "b", "c"]).to_parquet(file)
+    app = open_page(project, "images")
+    assert not app.exception
+    assert "'x' is not among the 5 prepared images" in app.error[0].value

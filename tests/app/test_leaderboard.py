@@ -44,11 +44,13 @@ def test_a_result_is_shown_with_its_conditions(open_page: Open, project: Path) -
         "nIoU per target": "niou_target",
         "nIoU per image": "niou_image",
         "P_d": "pd",
-        "F_a per pixel": "fa_pixel",
+        "F_a (components)": "fa_target",
         "F1-T": "f1_target",
-        "F1-T of the best grey threshold": "baseline_f1_target",
+        "F1-T of the best global threshold": "baseline_f1_target",
     }
     assert {title: row[title] for title in titles} == {t: metrics[k] for t, k in titles.items()}
+    assert row["F_a (pixels) x 1e-6"] == pytest.approx(1e6 * 9 / (3 * 64 * 64))
+    assert row["F_a (components)"] == 0.5
     assert (metrics["pd"], metrics["n_images"]) == (0.5, 3)
     assert " to " in row["IoU, interval"]
     assert row["intervals are"].startswith("95%")
@@ -80,7 +82,7 @@ def test_results_under_other_conditions_stand_apart(
     [
         ("{", "not valid JSON"),
         ("[]", "expected a JSON object"),
-        ('{"profile": "demo"}', "expected network, source"),
+        ('{"profile": "demo"}', "expected network (text, got none), source (text, got none)"),
     ],
 )
 def test_a_broken_report_is_named_and_the_others_shown(
@@ -118,3 +120,39 @@ def test_new_results_appear_without_a_restart(open_page: Open, project: Path) ->
     app = open_page(project)
     second(project)
     assert len(app.run().dataframe[0].value) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "complaint"),
+    [
+        ("metrics.json", {"data_checksum": None}, "data_checksum (text, got null)"),
+        ("metrics.json", {"profile": 3}, "profile (text, got a whole number)"),
+        ("metrics.json", {"iou": "high"}, "iou (a whole number or a number or null, got text)"),
+        ("intervals.json", {"confidence": None}, "confidence (a whole number or a number"),
+        ("intervals.json", {"intervals": {"iou": 1}}, "iou (an object, got a whole number), niou"),
+        ("intervals.json", {"intervals": None}, "intervals (an object, got null)"),
+    ],
+)
+def test_values_of_another_type_are_named(
+    open_page: Open, project: Path, file: str, changes: dict[str, object], complaint: str
+) -> None:
+    second(project)
+    path = report(project) / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    app = open_page(project)
+    assert not app.exception
+    assert complaint in app.error[0].value
+    assert str(path) in app.error[0].value
+    assert "run `irstd evaluate ispanet` again" in app.error[0].value
+    assert list(app.dataframe[0].value["profile"]) == ["other"]
+
+
+def test_bounds_of_another_type_are_named(open_page: Open, project: Path) -> None:
+    path = report(project) / "intervals.json"
+    content = json.loads(path.read_text())
+    content["intervals"]["pd"] = {"low": "0"}
+    path.write_text(json.dumps(content))
+    app = open_page(project)
+    assert not app.exception
+    assert "intervals.pd.low (" in app.error[0].value
+    assert "intervals.pd.high (" in app.error[0].value

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from irstd.data.faults import FaultLog, Policy, read_images, read_quarantine, resize_mask
@@ -141,6 +142,17 @@ def test_resize_refuses_to_lose_a_target() -> None:
     mask[0, 0] = 1
     with pytest.raises(DataError, match="1 targets would become 0"):
         resize_mask(mask, 2, 3)
+
+
+def test_the_list_says_what_the_table_says(tmp_path: Path) -> None:
+    log = FaultLog("fail")
+    path = tmp_path / "reports" / "quarantine.csv"
+    log.write_list(path)
+    assert path.read_text(encoding="utf-8") == "id,file,reason,action\n"
+    log.add(Fault("ä", "images/ä.png", "sizes differ, 4 x 5"))
+    log.write_list(path)
+    log.write(tmp_path)
+    assert pd.read_csv(path).equals(read_quarantine(tmp_path))
 
 
 def test_quarantine_table_is_read_as_written(tmp_path: Path) -> None:

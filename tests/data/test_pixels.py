@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -6,8 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from irstd.data.pixels import decode_grey, decode_mask, read_grey, read_mask, to_unit
+from irstd.data.pixels import (
+    count_pages,
+    decode_grey,
+    decode_mask,
+    read_grey,
+    read_mask,
+    to_grey,
+    to_unit,
+)
 from irstd.errors import DataError
+from tests.damaged_files import huge_png
 
 RNG = np.random.default_rng(0)
 GREY8 = RNG.integers(0, 256, (7, 9)).astype(np.uint8)
@@ -69,6 +79,47 @@ def test_damaged_files_are_refused_with_their_name(tmp_path: Path) -> None:
             decode_grey(bad)
     with pytest.raises(DataError, match=r"none\.png: .*cannot be read: No such file"):
         read_grey(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("read", [read_grey, read_mask])
+def test_a_file_that_opencv_refuses_is_named(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "huge.png"
+    path.write_bytes(huge_png())
+    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: .*refuses the file \(pixels <="):
+        read(path)
+
+
+def test_pages_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "stack.tif"
+    cv2.imwritemulti(str(path), [GREY16] * 3)
+    assert count_pages(path) == 3
+
+    def refuse(name: str) -> int:
+        return int(cv2.imread(name, cv2.IMREAD_UNCHANGED).size)
+
+    monkeypatch.setattr("cv2.imcount", refuse)
+    path.write_bytes(huge_png())
+    with pytest.raises(DataError, match=r"refuses the file \(pixels <="):
+        count_pages(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_decoded_pixels_become_grey_as_files_do(channels: int, dtype: type) -> None:
+    pixels = RNG.integers(0, np.iinfo(dtype).max + 1, (7, 9, channels)).astype(dtype)
+    grey = to_grey(pixels)
+    assert grey.dtype == dtype
+    np.testing.assert_array_equal(grey, decode_grey(cv2.imencode(".png", pixels)[1].tobytes()))
+    np.testing.assert_array_equal(to_grey(grey), grey)
+
+
+def test_to_grey_refuses_other_arrays() -> None:
+    with pytest.raises(DataError, match="expected 8 or 16 bits per channel, got float32"):
+        to_grey(np.zeros((2, 2, 3), np.float32))
+    with pytest.raises(DataError, match=r"expected \(H, W\) or .*, got shape \(2, 2, 2\)"):
+        to_grey(np.zeros((2, 2, 2), np.uint8))
 
 
 def test_floating_files_are_refused(tmp_path: Path) -> None:

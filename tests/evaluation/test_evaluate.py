@@ -50,7 +50,7 @@ def test_curves_meet_the_figures_at_the_operating_point(found: Evaluation) -> No
 
 
 def test_speed_is_counted(found: Evaluation) -> None:
-    assert found.images_per_s > 0
+    assert found.sequential_per_s > 0
 
 
 def test_baseline_takes_the_best_threshold_in_hindsight(data: PreparedData) -> None:

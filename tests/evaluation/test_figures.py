@@ -38,11 +38,31 @@ def test_networks_differ_in_more_than_colour(found: Evaluation) -> None:
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["one", "two"]
 
 
-def test_false_alarms_are_shown_per_million_pixels(found: Evaluation) -> None:
+def test_both_meanings_of_fa_are_named_and_drawn(found: Evaluation) -> None:
     frame = curves(found)["pd_fa"]
-    figure = figures.draw([(figures.plot_pd_fa, {"one": frame})])
-    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), 1e6 * frame["fa_pixel"])
-    assert "1e-6" in figure.axes[0].get_xlabel()
+    figure = figures.draw([(plot, {"one": frame}) for plot in figures.CURVES["pd_fa"]])
+    components, pixels = figure.axes
+    assert components.get_title() == "P_d over F_a (components)"
+    assert pixels.get_title() == "P_d over F_a (pixels)"
+    np.testing.assert_allclose(components.lines[0].get_xdata(), frame["fa_target"])
+    np.testing.assert_allclose(pixels.lines[0].get_xdata(), 1e6 * frame["fa_pixel"])
+    assert components.get_xlabel() == "F_a: false components / predicted components (share)"
+    assert pixels.get_xlabel() == "F_a: pixels of false components / all pixels (1e-6)"
+    assert components.get_ylabel() == pixels.get_ylabel() == "P_d: hit targets / targets (share)"
+
+
+def test_points_without_a_value_are_left_out(found: Evaluation) -> None:
+    assert np.isnan(found.pr.precision[0])  # nothing is above the threshold 1
+    frame = curves(found)["pr"]
+    assert len(frame) == (~np.isnan(found.pr.precision)).sum()
+    assert frame.index[0] == 0
+    assert all(not frame.isna().any(axis=None) for frame in curves(found).values())
+
+
+def test_curves_without_any_point_can_be_drawn(found: Evaluation) -> None:
+    for name, frame in curves(found).items():
+        empty = {"one": frame.iloc[:0]}
+        figures.png_bytes(figures.draw([(plot, empty) for plot in figures.CURVES[name]]))
 
 
 def test_epochs_without_validation_are_left_out() -> None:
@@ -56,7 +76,8 @@ def test_epochs_without_validation_are_left_out() -> None:
 @pytest.mark.parametrize("name", list(figures.CURVES))
 def test_each_curve_is_saved(name: str, found: Evaluation, tmp_path: Path) -> None:
     frame = curves(found)[name]
-    figures.save_png(figures.draw([(figures.CURVES[name], {"one": frame})]), tmp_path / "a.png")
+    panels = [(plot, {"one": frame}) for plot in figures.CURVES[name]]
+    figures.save_png(figures.draw(panels), tmp_path / "a.png")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     assert cv2.imread(str(tmp_path / "a.png")).shape[2] == 3
 

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.patches import RegularPolygon
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle, RegularPolygon
+from matplotlib.transforms import Bbox
 
 from irstd.data.store import PreparedData
 from irstd.evaluation.evaluate import Evaluation
 from irstd.evaluation.figures import png_bytes
-from irstd.evaluation.overlays import STYLES, caption, draw_overlay
+from irstd.evaluation.overlays import STYLES, caption, contours, draw_overlay
 from irstd.evaluation.subjects import Subject, choose_subjects
 from irstd.metrics.counts import ImageCounts, count_image
 
@@ -44,21 +47,68 @@ def test_no_two_kinds_share_a_look() -> None:
         assert len({getattr(style, name) for style in STYLES.values()}) == len(STYLES)
 
 
-def test_the_subject_is_enlarged_in_the_opposite_corner(
+def box_of(axes: Axes, figure: Figure) -> Bbox:
+    figure.draw_without_rendering()
+    return axes.get_window_extent()
+
+
+@pytest.mark.parametrize("far", [(20, 20), (20, 140), (100, 20), (100, 140)])
+def test_no_mark_is_hidden_wherever_it_lies(far: tuple[int, int]) -> None:
+    mask = np.zeros((120, 160), np.uint8)
+    for row, col in (far, (60, 80)):
+        mask[row : row + 3, col : col + 3] = 1
+    counts = count_image(mask.astype(np.float32), mask, 0.5, 2.0)
+    subject = Subject("hit", "a", 0, 61.0, 81.0, (60, 80, 63, 83), "the middle")
+    figure = draw_overlay(mask, counts, subject)
+    axes, panel = figure.axes
+    marks = [patch for patch in axes.patches if isinstance(patch, RegularPolygon)]
+    assert len(marks) == 2
+    hidden = box_of(panel, figure)
+    assert not any(mark.get_window_extent().overlaps(hidden) for mark in marks)
+
+
+def test_the_subject_is_enlarged_beside_the_image(
     data: PreparedData, found: Evaluation, kept: dict[str, np.ndarray]
 ) -> None:
     figure, _, subject = drawn("mixed", data, found, kept)
     assert (subject.row, subject.col) == (40.0, 60.0)  # below and right of the middle
-    png_bytes(figure)  # lays it out
-    (inset,) = figure.axes[0].child_axes
-    left, right = inset.get_xlim()
-    bottom, top = inset.get_ylim()
+    axes, panel = figure.axes
+    left, right = panel.get_xlim()
+    bottom, top = panel.get_ylim()
     assert left < 60 < right
     assert top < 40 < bottom <= 47.5
-    assert right - left < 0.36 * 48 / 1.9  # twice as large as in the image
-    outer, inner = figure.axes[0].get_position(), inset.get_position()
-    assert inner.x0 == pytest.approx(outer.x0)
-    assert inner.y1 == pytest.approx(outer.y1)
+    image, part = box_of(axes, figure), box_of(panel, figure)
+    assert part.width / (right - left) > 1.9 * image.width / 81  # twice as large as in the image
+    assert part.x0 >= image.x1
+    assert part.y1 == pytest.approx(image.y1, abs=1)
+    assert [text.get_text() for text in panel.texts] == ["H", "F"]  # that outside is not drawn
+    (frame,) = (patch for patch in axes.patches if isinstance(patch, Rectangle))
+    assert frame.get_bbox().extents.tolist() == pytest.approx([left, top, right, bottom])
+
+
+def test_contours_are_closed_paths_of_joined_segments() -> None:
+    mask = np.zeros((7, 7), bool)
+    mask[1:3, 1:3] = mask[3, 3] = mask[5, 0] = True  # two touch at a corner, one stands alone
+    paths = contours(mask)
+    assert sum(len(path) - 1 for path in paths) == 8 + 4 + 4
+    assert len(paths) == 2
+    for path in paths:
+        assert path[0] == path[-1]
+        steps = np.abs(np.diff(np.array(path), axis=0)).sum(axis=1)
+        assert steps.tolist() == [1.0] * (len(path) - 1)
+    assert contours(np.zeros((3, 3), bool)) == []
+
+
+def test_the_legend_shows_each_line_beside_its_shape(
+    data: PreparedData, found: Evaluation, kept: dict[str, np.ndarray]
+) -> None:
+    figure, _, _ = drawn("mixed", data, found, kept)
+    (legend,) = figure.legends
+    lines = legend.findobj(Line2D)
+    assert {line.get_linestyle() for line in lines} >= {"-", "--", ":", "-."}
+    assert not any(
+        line.get_marker() not in ("", "None") and line.get_linestyle() != "None" for line in lines
+    )
 
 
 def test_the_caption_counts_the_image(
@@ -68,7 +118,7 @@ def test_the_caption_counts_the_image(
     text = caption(counts, subject)
     assert "mixed: false alarm at row 40.0, column 60.0" in text
     assert "targets 1, hit 1, false alarms 1, IoU 0.90" in text
-    assert figure.axes[0].get_title() == text
+    assert figure.get_suptitle() == text
 
 
 def test_equal_input_gives_equal_bytes(

@@ -4,17 +4,24 @@ import numpy as np
 import pytest
 
 from irstd.errors import DataError
-from irstd.evaluation.predictions import INDEX_FILE, PredictionWriter, StoredPredictions, quantise
+from irstd.evaluation.predictions import (
+    CODES_FILE,
+    INDEX_FILE,
+    PredictionWriter,
+    StoredPredictions,
+    quantise,
+)
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.2, 0.6, 0.37, 1 / 255, 0.999])
+@pytest.mark.parametrize("threshold", [0.5, 0.2, 0.3, 0.6, 0.37, 1 / 255, 0.999])
 def test_no_pixel_crosses_the_threshold(threshold: float) -> None:
     rng = np.random.default_rng(0)
     near = np.float32(threshold) + rng.normal(0, 1e-3, 1000).astype(np.float32)
     probability = np.concatenate([near, rng.random(1000), [threshold]]).astype(np.float32)
     probability = np.clip(probability, 0, 1).reshape(3, -1)
     codes = quantise(probability, threshold)
-    assert np.array_equal(codes > int(threshold * 255), probability > threshold)
+    above = probability.astype(np.float64) > threshold  # not rounded to float32
+    assert np.array_equal(codes > int(threshold * 255), above)
     assert np.abs(codes / 255 - probability).max() <= 1 / 255 + 1e-6
 
 
@@ -45,6 +52,15 @@ def test_an_unfinished_folder_is_refused(tmp_path: Path) -> None:
     PredictionWriter(folder, [(4, 4)], 0.5).add("a", np.zeros((4, 4), np.float32))
     with pytest.raises(DataError, match=rf"{INDEX_FILE}.*run `irstd evaluate tiny`"):
         StoredPredictions(folder)
+
+
+def test_maps_of_another_length_are_refused(tmp_path: Path) -> None:
+    writer = PredictionWriter(tmp_path, [(4, 4)], 0.5)
+    writer.add("a", np.zeros((4, 4), np.float32))
+    writer.close()
+    np.save(tmp_path / CODES_FILE, np.zeros(15, np.uint8))
+    with pytest.raises(DataError, match=rf"{CODES_FILE}: expected 16 bytes .* got uint8 of shape"):
+        StoredPredictions(tmp_path)
 
 
 def test_an_unknown_image_is_named(tmp_path: Path) -> None:

@@ -32,7 +32,12 @@ def result() -> summary.Result:
         metrics=figures | conditions,
         intervals={"confidence": 0.95, "samples": 1000, "intervals": bounds},
         breakdown={"scr": [one_bin, empty], "area_px": []},
-        speed={"device": "GPU", "images_per_s": 80.0, "latency": latency},
+        speed={
+            "device": "GPU",
+            "latency": latency,
+            "sequential": {"images_per_s": 80.0, "batch": 1},
+            "batched": {"images_per_s": 320.0, "batch": 8, "height": 64, "width": 96},
+        },
         run={"device": "GPU", "seconds": 3725, "epochs": 60, "commit": "0123456789abcdef"},
         trained={"parameters": 13_620_000, "best_epoch": 41},
         recipe="width 64",
@@ -44,8 +49,8 @@ def test_figures_stand_with_their_intervals(result: summary.Result) -> None:
     table = summary.figures_table([result])
     row = dict(zip(table.head, table.rows[0], strict=True))
     assert row["IoU"] == "0.500 [0.400, 0.600]"
-    assert row["F_a of pixels x 1e-6"] == "12.3 [1.0, 20.0]"
-    assert row["F_a of components"] == "undefined"
+    assert row["F_a (pixels) x 1e-6"] == "12.3 [1.0, 20.0]"
+    assert row["F_a (components)"] == "undefined"
     assert row["F1-T of the best global threshold"] == "0.224"
     assert row["Test part"] == "sirst, idx_427: 86 images, 109 targets"
 
@@ -61,7 +66,10 @@ def test_conditions_name_device_time_and_commit(result: summary.Result) -> None:
     row = dict(zip(table.head, table.rows[0], strict=True))
     assert row["Parameters"] == "13.62 M"
     assert row["Training"] == "1 h 2 min on GPU; best epoch 42 of 60"
-    assert row["Speed"] == "80.0 images/s; 12.5 ms (p95 14.0) at 64 x 80 on GPU"
+    assert row["Speed"] == (
+        "80.0 images/s one after another (batch 1); 320.0 images/s in batches of 8 at 64 x 96; "
+        "latency 12.5 ms (p95 14.0) at 64 x 80; on GPU"
+    )
     assert row["Counting"] == "ispanet, threshold 0.5, distance 2 px"
     assert row["Commit"] == "0123456789ab"
 

@@ -1,6 +1,9 @@
 import math
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from irstd.data.store import PreparedData
@@ -60,3 +63,24 @@ def test_an_index_of_other_targets_is_refused() -> None:
     counts = count_image(mask.astype(np.float32), mask, 0.5, 2.0)
     with pytest.raises(DataError, match=r"'a'.*index has 2 targets, the mask 1.*prepare"):
         tables.target_rows("a", counts, mask.astype(np.float32), np.array([1.0, 2.0]))
+
+
+def test_a_table_comes_back(found: Evaluation, tmp_path: Path) -> None:
+    pq.write_table(found.per_target, tmp_path / "a.parquet")
+    read = tables.read_rows(tmp_path / "a.parquet", tables.TARGET_SCHEMA, "irstd evaluate tiny")
+    assert read.equals(found.per_target)
+
+
+@pytest.mark.parametrize(
+    ("column", "complaint"),
+    [(None, r"lacks hit, got id"), (pa.array(["x"] * 3), "not a readable table"), ([None] * 3, "")],
+)
+def test_a_table_of_another_form_is_refused(
+    column: object, complaint: str, found: Evaluation, tmp_path: Path
+) -> None:
+    table = found.per_target.drop_columns("hit")
+    if column is not None:
+        table = table.append_column("hit", [column])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=rf"a.parquet: .*{complaint}.*`irstd evaluate tiny`"):
+        tables.read_rows(tmp_path / "a.parquet", tables.TARGET_SCHEMA, "irstd evaluate tiny")

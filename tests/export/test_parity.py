@@ -3,9 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from irstd.config import parse_params, read_yaml
 from irstd.errors import ConfigError, ModelError
 from irstd.export.onnx import EXAMPLE_SIZE
 from irstd.export.parity import Case, Comparison, check, compare, parity_cases, parity_sizes
+from irstd.inference.postprocess import probability_of
+from tests.sirst_layout import PROJECT
 from tests.tiny_network import SPEC, tiny_facts
 
 SIZES = [(2, 2), (3, 5), (4, 3)]
@@ -111,14 +114,42 @@ def test_pixels_near_the_threshold_are_undecided() -> None:
     assert compare(Affine(), Affine(offset=-0.002), case, 0.5, 1e-4).mask_errors == 1
 
 
+def test_masks_are_compared_by_the_rule_of_the_metrics() -> None:
+    at = np.log(0.3 / 0.7).astype(np.float32) + np.arange(-9, 9, dtype=np.float32) * 2**-24
+    above = at[np.flatnonzero(probability_of(at) == np.float32(0.3))[0]]
+    case = Case("random", np.array([[[[above, 4.0]]]], np.float32))
+    below = Affine(offset=-(2**-22))  # no longer above 0.3
+    assert compare(Affine(), below, case, 0.3, 1e-9).mask_errors == 1
+    assert compare(Affine(), below, case, 0.3, 1e-6).undecided == 1
+
+
 def test_all_but_constant_logits_are_measured_against_their_size() -> None:
     case = noise()
     constant = compare(Affine(0.0, -4.6), Affine(0.0, -4.6 + 1e-6), case, 0.5, 1e-3)
     assert constant.deviation == pytest.approx(4.6e-3)
     check(constant, 1e-3)  # rounding of float32
     drifted = compare(Affine(0.0, -4.6), Affine(0.0, -4.6 + 1e-4), case, 0.5, 1e-3)
-    with pytest.raises(ModelError, match="the limit is"):
+    rule = (
+        r"of their deviation 0\.0046 \(their standard deviation, at least 0\.001 of the largest\)"
+    )
+    with pytest.raises(ModelError, match=rf"{rule}; the limit is"):
         check(drifted, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("sizes", [[2, 2], [3, 5], [2, 2]], r"export\.sizes: .*names one twice"),
+        ("sizes", [[2, 2], [3, 5]], r"export\.sizes: .*at least 3"),
+        ("mask_margin", 0.02, r"export\.mask_margin: .*less than or equal to 0\.01"),
+        ("mask_margin", 0.0, r"export\.mask_margin: .*greater than 0"),
+    ],
+)
+def test_parameters_that_empty_the_gate_are_refused(name: str, value: object, message: str) -> None:
+    tree = read_yaml(PROJECT / "profiles" / "demo.yaml")
+    tree["export"][name] = value
+    with pytest.raises(ConfigError, match=message):
+        parse_params(tree, "test")
 
 
 def test_zero_logits_must_be_met_exactly() -> None:

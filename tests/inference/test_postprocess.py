@@ -3,6 +3,7 @@ import pytest
 
 from irstd.errors import ModelError
 from irstd.inference.postprocess import checked_threshold, predict_from_logits, probability_of
+from irstd.metrics.inputs import predicted_pixels
 from irstd.types import Detection
 
 
@@ -16,6 +17,18 @@ def test_probability_of_extreme_logits_does_not_overflow() -> None:
 def test_a_pixel_at_the_threshold_is_no_target() -> None:
     prediction = predict_from_logits(np.array([[0.0, 1e-3]], np.float32), 0.5)
     np.testing.assert_array_equal(prediction.mask, [[False, True]])
+
+
+def test_the_threshold_is_not_rounded_to_float32() -> None:
+    nearest = np.float32(0.3)  # lies above 0.3
+    steps = np.arange(-9, 9, dtype=np.float32)[None] * 2**-24
+    logits = np.log(0.3 / 0.7).astype(np.float32) + steps
+    probability = probability_of(logits)
+    assert (probability == nearest).any()
+    mask = predict_from_logits(logits, 0.3).mask
+    assert mask[probability == nearest].all()
+    np.testing.assert_array_equal(mask, probability >= nearest)
+    np.testing.assert_array_equal(mask, predicted_pixels(probability, 0.3)[0])
 
 
 def test_detections_state_centre_box_area_and_score() -> None:

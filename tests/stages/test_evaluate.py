@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +65,17 @@ def test_the_report_is_complete_and_its_figures_right(layout: Layout, params: Pa
         0.5,
         2.0,
     )
+    assert metrics["fingerprint"] == "f" * 64
     intervals = json.loads((folder / "intervals.json").read_text())["intervals"]
     assert intervals["pd"]["low"] <= metrics["pd"] <= intervals["pd"]["high"]
     speed = json.loads((folder / "speed.json").read_text())
     assert speed["device"]
-    assert speed["images_per_s"] > 0
+    assert speed["sequential"]["images_per_s"] > 0
+    assert (speed["sequential"]["batch"], speed["sequential"]["images"]) == (1, 4)
+    assert speed["batched"]["images_per_s"] > 0
+    # Images of 64 x 64 and 48 x 81, in multiples of 8.
+    batched = (speed["batched"][key] for key in ("batch", "height", "width"))
+    assert tuple(batched) == (8, 64, 88)
     assert speed["latency"]["runs"] == params.evaluate.latency_runs
 
 
@@ -135,7 +142,8 @@ def test_missing_weights_name_the_command(layout: Layout, params: Params) -> Non
 
 
 def test_weights_of_unknown_origin_are_refused(layout: Layout, params: Params) -> None:
-    save_model(layout.weights("tiny"), tiny_network(), tiny_facts())
+    facts = replace(tiny_facts(), provenance={"profile": "smoke"})
+    save_model(layout.weights("tiny"), tiny_network(), facts)
     with pytest.raises(ModelError, match=r"fingerprint.*\['profile'\].*irstd train tiny"):
         evaluate(layout.root, params, "tiny")
 

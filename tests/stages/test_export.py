@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -94,6 +95,64 @@ def test_a_network_frozen_at_the_traced_size_is_not_written(
         export(project, params, "tiny")
     assert [path.name for path in layout.artifacts("tiny").iterdir()] == ["model.safetensors"]
     assert not report_of(project, params).exists()
+
+
+def with_threshold(params: Params, threshold: float) -> Params:
+    evaluated = params.evaluate.model_copy(update={"threshold": threshold})
+    return params.model_copy(update={"evaluate": evaluated})
+
+
+def test_the_file_has_the_threshold_of_the_evaluation(project: Path, params: Params) -> None:
+    path = Layout(project, params.profile).onnx("tiny")
+    for threshold in (0.3, 0.7):
+        export(project, with_threshold(params, threshold), "tiny")
+        assert read_onnx(path).facts == replace(tiny_facts(), threshold=threshold)
+    assert tiny_facts().threshold == 0.5
+
+
+def refuse(project: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export through a gate that nothing passes."""
+    monkeypatch.setattr("irstd.stages.export.check", MagicMock(side_effect=ModelError("refused")))
+    with pytest.raises(ModelError, match="refused"):
+        export(project, params, "tiny")
+
+
+def test_a_refused_export_removes_the_file_of_another_training(
+    project: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(project, params.profile)
+    export(project, params, "tiny")
+    again = replace(tiny_facts(), provenance={"fingerprint": "e" * 64})
+    save_model(layout.weights("tiny"), tiny_network(), again)
+    refuse(project, params, monkeypatch)
+    assert [path.name for path in layout.artifacts("tiny").iterdir()] == ["model.safetensors"]
+    assert not report_of(project, params).exists()
+
+
+@pytest.mark.parametrize("content", [b"damaged", None])
+def test_a_refused_export_leaves_no_unreadable_file(
+    project: Path, params: Params, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    report = report_of(project, params)
+    report.parent.mkdir(parents=True)
+    report.write_text("{}")
+    path = Layout(project, params.profile).onnx("tiny")
+    if content is not None:
+        path.write_bytes(content)
+    refuse(project, params, monkeypatch)
+    assert not path.exists()
+    assert not report.exists()
+
+
+def test_a_refused_export_keeps_the_file_of_the_same_training(
+    project: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(project, params, "tiny")
+    path = Layout(project, params.profile).onnx("tiny")
+    before = path.read_bytes()
+    refuse(project, params, monkeypatch)
+    assert path.read_bytes() == before
+    assert report_of(project, params).exists()
 
 
 def test_missing_inputs_are_named(project: Path, params: Params) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from irstd.errors import DataError, ModelError
 from irstd.stages.predict import COLUMNS, Failure, PredictSummary, run_predict
+from tests.damaged_files import huge_png
 from tests.tiny_network import write_tiny_onnx
 
 
@@ -87,7 +88,9 @@ def test_json_and_csv_say_the_same(folder: Path, model: str) -> None:
     output = folder.parent / "out"
     predict([folder / "a.png"], output, model)
     content = document(output)
-    assert content["model"] == {"network": "tiny", "profile": "test"}
+    assert content["model"] == {
+        "network": "tiny", "profile": "test", "fingerprint": "f" * 64,
+    }  # fmt: skip
     assert content["threshold"] == 0.5
     (entry,) = content["images"]
     assert (entry["image"], entry["frame"], entry["height"], entry["width"]) == (
@@ -164,6 +167,44 @@ def test_a_video_gives_a_folder_of_frames(
     assert [row["frame"] for row in rows] == ["0", "1", "2"]
     cols = [float(row["col"]) for row in rows]
     assert cols == pytest.approx([12.5, 13.5, 14.5], abs=0.5)
+
+
+def test_a_file_that_opencv_refuses_is_reported(folder: Path, model: str) -> None:
+    (folder / "huge.png").write_bytes(huge_png())
+    summary = predict([folder], folder.parent / "out", model)
+    assert summary.images == 6
+    (failure,) = summary.failures
+    assert failure.file == "huge.png"
+    assert failure.reason.startswith("expected an image that OpenCV can decode, but it refuses")
+
+
+def test_nothing_is_replaced_when_every_file_is_faulty(folder: Path, model: str) -> None:
+    output = folder.parent / "out"
+    predict([folder], output, model)
+    before = files(output)
+    (folder / "broken.png").write_bytes(b"no image")
+    faulty = [folder / "broken.png", folder / "gone.png"]
+    message = r"out: not written, because no image could be predicted.*\n  broken\.png: .*damaged"
+    with pytest.raises(DataError, match=message) as caught:
+        predict(faulty, output, model, overwrite=True)
+    assert "\n  gone.png: " in str(caught.value)
+    assert files(output) == before
+    with pytest.raises(DataError, match=message.replace("out", "other", 1)):
+        predict(faulty, folder.parent / "other", model)
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["in", "out"]
+
+
+def test_results_that_a_killed_run_moved_aside_come_back(folder: Path, model: str) -> None:
+    output = folder.parent / "out"
+    predict([folder], output, model)
+    aside = folder.parent / ".out.swap-killed"
+    aside.mkdir()
+    (aside / "lock").touch()
+    output.rename(aside / "old")
+    with pytest.raises(DataError, match="not empty; choose another, or repeat with --overwrite"):
+        predict([folder / "a.png"], output, model)
+    assert len(document(output)["images"]) == 6
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["in", "out"]
 
 
 def test_results_are_not_overwritten_unless_asked(folder: Path, model: str) -> None:

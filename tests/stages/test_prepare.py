@@ -1,5 +1,7 @@
+import csv
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from irstd.data.faults import read_quarantine
 from irstd.data.pixels import read_grey
 from irstd.errors import DataError
 from irstd.stages.prepare import prepare
+from tests.damaged_files import huge_png
 from tests.sirst_layout import make_params, sirst_params, write_image, write_sirst
 
 
@@ -57,6 +60,7 @@ def test_report_counts_and_compares(project: Path, caplog: pytest.LogCaptureFixt
     folder = project / "reports" / "prepare" / "demo"
     assert sorted(path.name for path in folder.iterdir()) == [
         "metrics.json",
+        "quarantine.csv",
         "samples.png",
         "summary.md",
     ]
@@ -91,14 +95,62 @@ def test_faults_go_to_the_quarantine_table(project: Path) -> None:
     assert {"s_0", "s_11"}.isdisjoint(data.index["id"])
     summary = project / "reports" / "prepare" / "demo" / "summary.md"
     assert "images/s_0.png (left out)" in summary.read_text(encoding="utf-8")
+    assert [row["action"] for row in listed(project)] == ["left out", "left out"]
 
 
-def test_policy_fail_publishes_nothing(project: Path) -> None:
+def listed(root: Path) -> list[dict[str, str]]:
+    path = root / "reports" / "prepare" / "demo" / "quarantine.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_file_that_opencv_refuses_is_quarantined(project: Path) -> None:
+    (project / "data" / "raw" / "sirst" / "images" / "s_0.png").write_bytes(huge_png())
+    data = prepare(project, sirst_params(fault_policy="quarantine"))
+    assert len(data) == 11
+    (row,) = listed(project)
+    assert (row["id"], row["file"], row["action"]) == ("s_0", "images/s_0.png", "left out")
+    assert "OpenCV can decode, but it refuses the file (pixels <=" in row["reason"]
+
+
+def test_policy_fail_leaves_its_list_and_nothing_else(project: Path) -> None:
     (project / "data" / "raw" / "sirst" / "images" / "s_0.png").unlink()
-    with pytest.raises(DataError, match=r"s_0: images/s_0\.png: the image is missing"):
+    message = r"s_0: images/s_0\.png: the image is missing[^$]*reason: .*demo/quarantine\.csv$"
+    with pytest.raises(DataError, match=message):
         prepare(project, sirst_params(fault_policy="fail"))
     assert list((project / "data" / "processed" / "demo").iterdir()) == []
-    assert not (project / "reports").exists()
+    (row,) = listed(project)
+    assert (row["file"], row["reason"]) == ("images/s_0.png", "the image is missing")
+    assert len(list((project / "reports" / "prepare" / "demo").iterdir())) == 1
+
+
+def test_without_faults_the_list_is_empty(project: Path) -> None:
+    (project / "data" / "raw" / "sirst" / "images" / "s_0.png").rename(project / "s_0.png")
+    prepare(project, sirst_params())
+    assert len(listed(project)) == 1
+    (project / "s_0.png").rename(project / "data" / "raw" / "sirst" / "images" / "s_0.png")
+    prepare(project, sirst_params())
+    assert listed(project) == []
+
+
+def test_a_killed_run_leaves_no_index_without_its_faults(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project / "data" / "processed" / "demo"
+    prepare(project, sirst_params())
+    (project / "data" / "raw" / "sirst" / "images" / "s_0.png").unlink()
+    states: list[tuple[bool, int]] = []
+    rename = os.replace
+
+    def watched(source: Path, target: Path) -> None:
+        rename(source, target)
+        if target.parent == folder:
+            states.append(((folder / "index.parquet").exists(), len(read_quarantine(folder))))
+
+    monkeypatch.setattr("os.replace", watched)
+    prepare(project, sirst_params())
+    assert [is_whole for is_whole, _ in states] == [False, False, False, True]
+    assert {faults for _, faults in states} == {1}
 
 
 def test_empty_split_is_refused(project: Path) -> None:

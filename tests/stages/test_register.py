@@ -43,10 +43,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     use_profile(root, "smoke", discard_edits=True)
     params = load_params(root / "params.yaml")
     layout = Layout(root, params.profile)
-    write_onnx(layout.onnx("ispanet"), params, {"fingerprint": "f" * 64})
-    write_json(layout.report("evaluate", "ispanet") / "metrics.json", FIGURES | {"n_images": 3})
+    training = {"fingerprint": "f" * 64}
+    write_onnx(layout.onnx("ispanet"), params, training)
+    write_json(layout.report("evaluate", "ispanet") / "metrics.json", FIGURES | training)
     code = {"commit": "c" * 40, "uncommitted_changes": "false"}
-    write_json(layout.report("train", "ispanet") / "run.json", code)
+    write_json(layout.report("train", "ispanet") / "run.json", code | training)
+    gate = {"onnx_sha256": file_sha256(layout.onnx("ispanet"))}
+    write_json(layout.report("export", "ispanet") / "metrics.json", gate)
     return root
 
 
@@ -168,10 +171,34 @@ def test_what_is_missing_is_named_before_the_store_is_touched(
     metrics.unlink()
     with pytest.raises(DataError, match="run `irstd evaluate ispanet` first"):
         register(project_root, params)
-    metrics.write_text('{"iou": 0.5}')
+    metrics.write_text(json.dumps({"iou": 0.5, "fingerprint": "f" * 64}))
     with pytest.raises(DataError, match=r"lacks \['niou_target', .*'f1_target'\]"):
         register(project_root, params)
     metrics.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("report", "origin", "command"),
+    [
+        ("evaluate/smoke/ispanet/metrics.json", "fingerprint", "evaluate"),
+        ("train/smoke/ispanet/run.json", "fingerprint", "export"),
+        ("export/smoke/ispanet/metrics.json", "onnx_sha256", "export"),
+    ],
+)
+def test_a_report_about_another_training_is_refused(
+    template: Path, params: Params, tmp_path: Path, report: str, origin: str, command: str
+) -> None:
+    for folder in ("artifacts", "reports"):
+        shutil.copytree(template / folder, tmp_path / folder)
+    path = tmp_path / "reports" / report
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole | {origin: "0" * 64}))
+    with pytest.raises(DataError, match=f"{path}: .*'{'0' * 64}'.* run `irstd {command} ispanet`"):
+        register(tmp_path, params)
+    path.write_text(json.dumps({name: whole[name] for name in whole if name != origin}))
+    with pytest.raises(DataError, match=rf"{path}: lacks \['{origin}'\]; run `irstd "):
+        register(tmp_path, params)
+    assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_a_file_of_unknown_origin_is_refused(tmp_path: Path, params: Params) -> None:

@@ -8,10 +8,21 @@ from irstd.config import Params
 from irstd.errors import ConfigError, DataError
 from irstd.layout import Layout
 from irstd.stages.evaluate import evaluate
-from irstd.stages.publish import BEGIN, END, PICTURE_LIMIT, publish, published_table, update_readme
+from irstd.stages.publish import (
+    OVERLAYS_OF_SOURCE,
+    PICTURE_LIMIT,
+    markers,
+    publish,
+    published_picture,
+    published_table,
+    update_readme,
+)
 from irstd.stages.report import report
 from tests.scenes import smoke_params, trained_project
 from tests.tiny_network import register_tiny
+
+BEGIN, END = markers("results")
+PICTURE = "\n".join(markers("picture"))
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +157,19 @@ def test_the_readme_shows_every_published_report(
 ) -> None:
     publish(layout.root, params, tmp_path / "a.md")
     readme = tmp_path / "README.md"
-    readme.write_text(f"# Top\n\n{BEGIN}\nstale\n{END}\n\nRest\n")
+    readme.write_text(f"# Top\n\n{PICTURE}\n\n{BEGIN}\nstale\n{END}\n\nRest\n")
     report(layout.root, params, tmp_path / "b.md", readme)
     text = readme.read_text()
-    assert text.startswith(f"# Top\n\n{BEGIN}\n| Profile |")
+    assert f"\n\n{BEGIN}\n| Profile |" in text
+    first, last = markers("picture")
+    assert text.startswith(f"# Top\n\n{first}\n![Test image of generated (seeded), network tiny")
+    (address,) = re.findall(r"\]\((.*?)\)", text)
+    assert address == "b/tiny_01_miss_miss.png"  # of the newest
+    assert (tmp_path / address).is_file()
+    caption = text[text.index(address) : text.index(last)]
+    assert "*Test image of generated (seeded), network tiny, profile smoke; " in caption
+    assert "generator of this project" in caption
+    assert "Commit 0123456789ab." in caption
     assert text.endswith(f"\n{END}\n\nRest\n")
     assert "stale" not in text
     assert text.count("| smoke | tiny | generated") == 2
@@ -162,17 +182,58 @@ def test_the_readme_shows_every_published_report(
     ]
 
 
+def test_the_picture_is_that_of_the_newest_report(
+    layout: Layout, params: Params, tmp_path: Path
+) -> None:
+    for name in ("b", "a"):
+        publish(layout.root, params, tmp_path / "published" / f"{name}.md", overlays=1)
+    picture = published_picture(tmp_path / "published", tmp_path / "docs" / "README.md")
+    assert "(../published/a/tiny_01_miss_miss.png)" in picture
+    publish(layout.root, params, tmp_path / "published" / "b.md", overlays=0)
+    with pytest.raises(DataError, match=r"b.results.json: expected an overlay.*run `irstd report"):
+        published_picture(tmp_path / "published", tmp_path / "README.md")
+
+
+def test_overlays_of_one_data_set_are_limited(
+    layout: Layout, params: Params, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b", "c", "a"):  # the last one replaces the first
+        publish(layout.root, params, tmp_path / f"{name}.md")
+    shown = {name: len([*(tmp_path / name).glob("tiny_*.png")]) for name in "abc"}
+    assert shown == {"a": 4, "b": 2, "c": 0}
+    assert sum(shown.values()) == OVERLAYS_OF_SOURCE
+    assert "b.md: the reports beside it show 4 overlays of generated, so it shows at most 2" in (
+        caplog.text
+    )
+
+
 @pytest.mark.parametrize("text", ["no marker", BEGIN, END, f"{END} {BEGIN}", f"{BEGIN}{END}{END}"])
 def test_a_readme_without_its_markers_is_refused(text: str, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
+    text = f"{PICTURE}{text}"
     readme.write_text(text)
     with pytest.raises(ConfigError, match=rf"README.md: expected one line {BEGIN}"):
-        update_readme(readme, "table")
+        update_readme(readme, {"picture": "picture", "results": "table"})
     assert readme.read_text() == text
+
+
+def test_a_readme_without_a_place_for_the_picture_is_refused(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{BEGIN}\nold\n{END}")
+    with pytest.raises(ConfigError, match="expected one line <!-- picture:begin -->"):
+        update_readme(readme, {"results": "table", "picture": "picture"})
+    assert "old" in readme.read_text()
 
 
 def test_nothing_published_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no published results; run `irstd report --publish"):
         published_table(tmp_path)
-    with pytest.raises(ConfigError, match="not found"):
-        update_readme(tmp_path / "README.md", "")
+    with pytest.raises(ConfigError, match="not found; expected a file with <!-- results:begin"):
+        update_readme(tmp_path / "README.md", {"results": ""})
+
+
+def test_a_published_report_of_an_older_form_names_the_command(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "results.json").write_text('{"results": []}')
+    with pytest.raises(DataError, match=r"lacks \['overlays', 'published'\]; run `irstd report"):
+        published_table(tmp_path)

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,42 @@ def test_a_kept_file_that_was_deleted_does_not_block_the_rest(
     deliver(journal, store)
     assert "was deleted before it was sent" in caplog.text
     assert store.client.get_run(store.run_id(journal)).data.tags["after"] == "1"
+
+
+def test_two_processes_that_send_one_journal_make_one_run(
+    root: Path, store: Store, journal: Journal
+) -> None:
+    for epoch in range(3):
+        journal.append("metrics", values={"val_iou": epoch / 10}, step=epoch)
+    store.experiment_id()
+    code = """
+import sys, time
+from pathlib import Path
+from irstd.config import load_params
+from irstd.tracking.delivery import deliver
+from irstd.tracking.journal import Journal
+from irstd.tracking.store import Store
+
+root, folder, key = sys.argv[1:]
+store = Store(Path(root), load_params(Path(root) / "params.yaml").register_)
+create = store.client.create_run
+
+def slowly(*args, **kwargs):
+    print("found none", flush=True)
+    time.sleep(2)
+    return create(*args, **kwargs)
+
+store.client.create_run = slowly
+print(deliver(Journal(Path(folder), key), store), flush=True)
+"""
+    command = [sys.executable, "-c", code, str(root), str(journal.folder), journal.key]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "found none\n"
+        assert deliver(journal, store) == 0
+        assert other.stdout.read() == "3\n"
+    assert len(store.client.search_runs([store.experiment_id()])) == 1
+    assert history(store, journal, "val_iou") == [(0, 0.0), (1, 0.1), (2, 0.2)]
 
 
 def test_pending_journals_of_all_profiles_are_sent_when_the_store_is_back(

@@ -73,6 +73,23 @@ def test_a_version_whose_files_were_deleted_is_made_again(
 
 
 @pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("call", ["list_artifacts", "download_artifacts"])
+def test_a_store_that_fails_does_not_make_a_second_version(
+    store: Store, run_id: str, onnx_file: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+
+    def fail(**arguments: object) -> None:
+        raise MlflowException("the server is overloaded")
+
+    monkeypatch.setattr(mlflow.artifacts, call, fail)
+    with pytest.raises(TrackingError, match="the server is overloaded"):
+        register_onnx(store, "irstd", run_id, onnx_file, TAGS)
+    assert len(store.client.search_model_versions("name = 'irstd'")) == 1
+
+
+@pytest.mark.usefixtures("registered")
 def test_nothing_is_registered_when_the_upload_fails(
     store: Store, run_id: str, onnx_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,16 +133,27 @@ def test_a_file_changed_in_the_store_is_refused(root: Path, params: Params) -> N
 @pytest.mark.parametrize(
     ("reference", "reason"),
     [
-        ("irstd@nobody", "alias nobody"),
-        ("models:/irstd/7", r"version=7"),
-        ("models:/other/1", "other"),
+        ("irstd@nobody", r"irstd@nobody: .* irstd has versions 1 and aliases champion \(1\)"),
+        ("models:/irstd/7", r"models:/irstd/7: not registered .* irstd has versions 1 and"),
+        ("models:/other/1", "models:/other/1: .* registered models: irstd"),
+        ("it's@champion", "it's@champion: .* registered models: irstd"),
         ("0" * 32, "has no registered model in sqlite:///mlflow.db"),
         ("irstd", "model reference 'irstd' not understood; expected irstd@ALIAS"),
         ("models:/irstd/../1", "not understood"),
     ],
 )
 def test_an_unknown_reference_is_named(
-    root: Path, params: Params, registered: Registered, reference: str, reason: str
+    root: Path, params: Params, store: Store, registered: Registered, reference: str, reason: str
 ) -> None:
+    store.client.set_registered_model_alias("irstd", "champion", registered.version)
     with pytest.raises(TrackingError, match=reason):
         download_model(root, params, reference)
+
+
+def test_an_empty_registry_says_what_to_run(root: Path, params: Params) -> None:
+    with pytest.raises(TrackingError, match="nothing is: run `irstd register`"):
+        download_model(root, params, "irstd@champion")
+    (root / "mlflow.db").unlink()
+    with pytest.raises(TrackingError, match="nothing is registered here; run `irstd register`"):
+        download_model(root, params, "irstd@champion")
+    assert not (root / "mlflow.db").exists()

@@ -1,5 +1,10 @@
+import signal
+import socket
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -49,6 +54,80 @@ def test_a_server_that_is_away_is_an_error_after_a_bounded_wait(root: Path, para
         store.experiment_id()
     assert time.monotonic() - started < 10
     assert "secret" not in str(error.value)
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Answers every question with "come back in an hour"."""
+
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.send_header("Retry-After", "3600")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def busy() -> Iterator[int]:
+    """Port of a server that is overloaded."""
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """Port of a server that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def deadline() -> Iterator[None]:
+    """Ends a test that would wait for an hour."""
+
+    def late(*arguments: object) -> None:
+        raise TimeoutError("the wait is not bounded")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("deadline")
+@pytest.mark.parametrize("server", ["busy", "silent"])
+def test_a_server_that_does_not_help_is_given_up_after_a_bounded_wait(
+    root: Path,
+    params: Params,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    server: str,
+) -> None:
+    address = f"http://127.0.0.1:{request.getfixturevalue(server)}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    store = Store(root, params.register_.model_copy(update={"request_retries": 1}))
+    started = time.monotonic()
+    with pytest.raises(TrackingError, match=f"experiment store {address}: "):
+        store.experiment_id()
+    assert time.monotonic() - started < 15
+
+
+def test_a_query_makes_no_database(
+    tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(TrackingError, match=r"sqlite:///mlflow\.db: no such .* `irstd register`"):
+        Store(other, params.register_, make=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}/theirs.db")
+    with pytest.raises(TrackingError, match=r"theirs\.db: no such file"):
+        Store(other, params.register_, make=False)
+    assert not list(other.iterdir())
 
 
 def test_a_moved_project_does_not_write_to_its_old_place(

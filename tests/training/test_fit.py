@@ -57,7 +57,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import pytorch_lightning as pl
-from irstd.config import FitParams, RecipeParams
+from irstd.config import FitParams, ISPANetRecipe
 from irstd.data.store import PreparedData
 from irstd.training import fit
 
@@ -66,7 +66,7 @@ class Slow(pl.Callback):
         Path(sys.argv[3]).write_text(str(trainer.global_step))
         time.sleep(0.3)
 
-recipe = RecipeParams.model_validate_json(sys.stdin.read())
+recipe = ISPANetRecipe.model_validate_json(sys.stdin.read())
 fit(PreparedData(Path(sys.argv[1])), "ispanet", recipe, 7,
     FitParams(method="native", height=64, width=64), Path(sys.argv[2]),
     callbacks=[Slow()], fingerprint="f", progress=False)

@@ -12,14 +12,14 @@ DEMO = Path(__file__).parents[2] / "profiles" / "demo.yaml"
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"attempts": 1}, "tune: attempts 1 is below trials 6"),
+        ({"attempts": 1}, "tune: trials 6 is above attempts 1"),
         ({"min_epochs": 3}, "tune: min_epochs 3 is above epochs 2"),
-        ({"widths": [16, 16]}, r"tune: widths \[16, 16\] names one twice"),
+        ({"widths": [16, 16]}, r"tune\.widths: \[16, 16\] names one twice"),
         ({"widths": []}, "tune.widths"),
         ({"alpha": {"low": 0.0, "high": 1.0}}, "tune.alpha.low"),
         ({"gamma": {"low": 2.0, "high": 1.0}}, "tune.gamma: low 2.0 is above high 1.0"),
         ({"study": "a/b"}, "tune.study"),
-        ({"network": "unet"}, "tune.network 'unet' has no recipe"),
+        ({"network": "unet"}, "tune.network: expected one of: ispanet; got 'unet'"),
     ],
 )
 def test_impossible_searches_are_refused(change: dict[str, Any], complaint: str) -> None:

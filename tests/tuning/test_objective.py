@@ -76,7 +76,7 @@ def test_it_trains_at_the_point_and_tracks_it(
     (data, network, recipe, seed, _, folder), keywords = calls[0]
     assert (data, network, seed, folder) == ("prepared", "ispanet", params.seed, None)
     assert recipe.loss.alpha == trial.params["alpha"]
-    assert recipe.network["width"] == trial.params["width"]
+    assert recipe.network.width == trial.params["width"]
     assert any(isinstance(callback, PruneByIoU) for callback in keywords["callbacks"])
     seen = tracker.runs[0].seen
     assert (seen["study"], seen["trial"], seen["outcome"]) == (study.study_name, "0", "complete")

@@ -49,7 +49,7 @@ def test_settings_ignore_what_each_trial_replaces(params: Params) -> None:
         update={
             "epochs": 77,
             "loss": recipe.loss.model_copy(update={"alpha": 9.0}),
-            "network": {**recipe.network, "width": 64},
+            "network": recipe.network.model_copy(update={"width": 64}),
         }
     )
     train = params.train.model_copy(update={"recipes": {"ispanet": other}})

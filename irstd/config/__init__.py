@@ -1,0 +1,47 @@
+"""The typed form of `params.yaml`."""
+
+from irstd.config.groups import (
+    SPLITS,
+    AugmentationParams,
+    CountRange,
+    CropParams,
+    DataParams,
+    FitParams,
+    GeneratedParams,
+    ISPANetRecipe,
+    OptimizerParams,
+    Params,
+    Range,
+    RecipeParams,
+    Recipes,
+    RegisterParams,
+    Severity,
+    SeverityParams,
+    TuneParams,
+    ValidateParams,
+)
+from irstd.config.reading import load_params, parse_params, read_yaml
+
+__all__ = [
+    "SPLITS",
+    "AugmentationParams",
+    "CountRange",
+    "CropParams",
+    "DataParams",
+    "FitParams",
+    "GeneratedParams",
+    "ISPANetRecipe",
+    "OptimizerParams",
+    "Params",
+    "Range",
+    "RecipeParams",
+    "Recipes",
+    "RegisterParams",
+    "Severity",
+    "SeverityParams",
+    "TuneParams",
+    "ValidateParams",
+    "load_params",
+    "parse_params",
+    "read_yaml",
+]

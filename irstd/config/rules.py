@@ -1,0 +1,116 @@
+"""What the values of `params.yaml` owe each other, one line of `RULES` each."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from irstd.config.groups import SPLITS
+
+Location = tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What values owe each other, in every group that has them all.
+
+    Attributes:
+        reads: their names, from that group down.
+        complaint: takes the values and says what is wrong with them; empty if nothing is.
+    """
+
+    reads: tuple[str, ...]
+    complaint: Callable[..., str]
+
+
+def _at_most(low: str, high: str) -> Rule:
+    return Rule((low, high), lambda a, b: f"{low} {a} is above {high} {b}" if a > b else "")
+
+
+def _distinct(name: str) -> Rule:
+    def complaint(values: list[Any]) -> str:
+        twice = any(values.count(value) > 1 for value in values)
+        return f"{values} names one twice" if twice else ""
+
+    return Rule((name,), complaint)
+
+
+def _split_of_source(source: str, split: str) -> str:
+    if split in SPLITS[source]:
+        return ""
+    known = ", ".join(SPLITS[source])
+    return f"split {split!r} does not exist for source {source!r}; it has: {known}"
+
+
+def _leaves_a_test_part(train: float, val: float) -> str:
+    if train > 0 and val > 0 and train + val < 1:
+        return ""
+    return f"train {train} and val {val} must be positive and leave a share for the test part"
+
+
+def _ends_before(warmup: int, epochs: int) -> str:
+    if warmup < epochs:
+        return ""
+    return f"optimizer.warmup_epochs {warmup} is not below epochs {epochs}"
+
+
+def _have_recipes(networks: list[str], recipes: Mapping[str, Any]) -> str:
+    missing = [name for name in dict.fromkeys(networks) if name not in recipes]
+    return f"no recipe for {', '.join(missing)}; add train.recipes.<network>" if missing else ""
+
+
+def _has_recipe(network: str, recipes: Mapping[str, Any]) -> str:
+    return "" if network in recipes else f"tune.network {network!r} has no recipe in train.recipes"
+
+
+RULES = (
+    _at_most("low", "high"),
+    Rule(("source", "split"), _split_of_source),
+    Rule(("train", "val"), _leaves_a_test_part),
+    _distinct("networks"),
+    Rule(("networks", "recipes"), _have_recipes),
+    _at_most("min_lr", "lr"),
+    _at_most("validate_every", "epochs"),
+    Rule(("optimizer.warmup_epochs", "epochs"), _ends_before),
+    _distinct("sizes"),
+    _at_most("trials", "attempts"),
+    _at_most("min_epochs", "epochs"),
+    _distinct("widths"),
+    Rule(("tune.network", "train.recipes"), _has_recipe),
+)
+"""All rules between values. Each is checked where what it reads is valid by itself."""
+
+
+def broken_rules(content: Any, faults: list[Location]) -> Iterator[tuple[Location, str]]:
+    """Location and complaint of each rule that valid values break.
+
+    Args:
+        content: the tree, as read from YAML.
+        faults: locations of values that are wrong by themselves, and of missing ones.
+
+    Yields:
+        The group's location, or the value's where the rule reads a single one, and the complaint.
+    """
+    nodes = dict(_nodes(content, ()))
+    valid = {path: value for path, value in nodes.items() if _is_valid(path, value, faults)}
+    for group in nodes:
+        for rule in RULES:
+            paths = [(*group, *name.split(".")) for name in rule.reads]
+            if all(path in valid for path in paths):
+                complaint = rule.complaint(*(valid[path] for path in paths))
+                if complaint:
+                    yield paths[0] if len(paths) == 1 else group, complaint
+
+
+def _nodes(value: Any, path: Location) -> Iterator[tuple[Location, Any]]:
+    yield path, value
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _nodes(item, (*path, str(name)))
+
+
+def _is_valid(path: Location, value: Any, faults: list[Location]) -> bool:
+    """No fault at the value, above it or, if it is a list, in it; of a group rules read names."""
+    return not any(
+        path[: len(fault)] == fault or (isinstance(value, list) and fault[: len(path)] == path)
+        for fault in faults
+    )

@@ -1,0 +1,17 @@
+"""The project's own parameters as a tree that a test may damage."""
+
+from pathlib import Path
+
+import pytest
+
+from irstd.config import read_yaml
+
+
+@pytest.fixture
+def root() -> Path:
+    return Path(__file__).parents[2]
+
+
+@pytest.fixture
+def tree(root: Path) -> dict:
+    return read_yaml(root / "params.yaml")
