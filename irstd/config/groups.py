@@ -47,7 +47,7 @@ class Range(Group):
     high: float
 
 
-class ShareRange(Group):
+class ShareRange(Range):
     """A closed interval within [0, 1]."""
 
     low: Share
@@ -61,7 +61,7 @@ class CountRange(Group):
     high: Annotated[int, Field(ge=0, le=100_000_000)]
 
 
-class ObjectRange(Group):
+class ObjectRange(CountRange):
     """A closed interval of objects in one image."""
 
     low: Annotated[int, Field(ge=0, le=1000)]

@@ -13,9 +13,9 @@ from irstd.metrics.inputs import predicted_pixels
 from irstd.types import Detection, Prediction
 
 
-def probability_of(logits: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+def probability_of(logits: Float32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
     """1 / (1 + exp(-logit)), without overflow for any logit."""
-    probability: Float32[np.ndarray, "h w"] = expit(logits)
+    probability: Float32[np.ndarray, "*shape"] = expit(logits)
     return probability
 
 
