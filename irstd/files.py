@@ -17,7 +17,7 @@ import numpy as np
 
 from irstd.errors import DataError
 
-NEW, OLD, LOCK = "new", "old", "lock"
+NEW, OLD, SUPERSEDED, LOCK = "new", "old", "superseded", "lock"
 """In the hidden folder of `replaced_folder`: what is written, what it replaces, who works on it."""
 
 
@@ -114,24 +114,37 @@ def _put(new: Path, folder: Path, old: Path) -> None:
 
     A folder without files is replaced in one step; a full one takes two, with none in between.
     """
-    while True:
-        try:
-            os.replace(new, folder)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        else:
-            return
-        shutil.rmtree(old, ignore_errors=True)
+    while not _rename(new, folder):
+        _discard(old)
         with suppress(FileNotFoundError):
             os.replace(folder, old)
+    _discard(old)
+
+
+def _rename(source: Path, folder: Path) -> bool:
+    """Whether `source` could take the name `folder`; not if a folder with files has it."""
+    try:
+        os.replace(source, folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+def _discard(old: Path) -> None:
+    """Remove a superseded folder; from the first moment on nobody brings it back."""
+    superseded = old.with_name(SUPERSEDED)
+    with suppress(FileNotFoundError):
+        os.replace(old, superseded)
+    shutil.rmtree(superseded, ignore_errors=True)
 
 
 def _settle(space: Path, folder: Path) -> None:
     """Bring the old folder back if none stands in its place; remove the rest, the lock last."""
     if (space / OLD).exists() and not folder.exists():
-        os.replace(space / OLD, folder)
-    for part in (NEW, OLD):
+        _rename(space / OLD, folder)
+    for part in (NEW, OLD, SUPERSEDED):
         shutil.rmtree(space / part, ignore_errors=True)
     shutil.rmtree(space, ignore_errors=True)
 
