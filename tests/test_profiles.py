@@ -54,7 +54,7 @@ def test_the_first_lines_are_of_the_profile_itself(root):
         assert own
         assert lines[: len(own)] == own
         assert lines[len(own)].startswith("# `irstd profile NAME` writes params.yaml")
-        assert lines[2] == f"profile: {name}"
+        assert lines[len(own) + 1] == f"profile: {name}"
 
 
 def test_a_profile_without_a_header_gets_none_of_another(root):
