@@ -108,13 +108,15 @@ def report(
         Path | None, typer.Option(help="Also write a short report (Markdown, a few pictures) here.")
     ] = None,
     readme: Annotated[
-        Path | None, typer.Option(help="Also renew the table between the markers of this file.")
+        Path | None,
+        typer.Option(help="Also renew table and picture between the markers of this file."),
     ] = None,
 ) -> None:
     """Write one page over all results of the active profile."""
     from irstd.stages.report import report as stage
 
-    typer.echo(stage(Path(), _params(), publish, readme))
+    page = stage(Path(), _params(), publish, readme)
+    typer.echo(f"Report: {page}")
 
 
 @app.command()

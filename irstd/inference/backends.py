@@ -3,7 +3,7 @@
 import platform
 import re
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from irstd.errors import ModelError
 INPUT_NAME, OUTPUT_NAME = "image", "logits"
 
 
+@runtime_checkable
 class Backend(Protocol):
     """Runs a network.
 
