@@ -101,7 +101,7 @@ class SegmentationModule(pl.LightningModule):
         self.log("train_loss", train_loss, prog_bar=True)
         row = {
             "epoch": float(self.current_epoch),
-            "lr": float(self.optimizers().param_groups[0]["lr"]),  # type: ignore[union-attr]
+            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
             "train_loss": train_loss,
         }
         if (self.current_epoch + 1) % self.recipe.validate_every == 0:
