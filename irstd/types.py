@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,23 @@ class Prediction:
     probability: Float32[np.ndarray, "h w"]
     mask: Bool[np.ndarray, "h w"]
     detections: tuple[Detection, ...]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network gives the loss of its paper; all but the attention are logits.
+
+    Attributes:
+        logits: (N, 1, H, W), the prediction: what `forward` returns.
+        side: further maps (N, 1, H, W) for deep supervision, in the published order without the
+            prediction.
+        grid: (N, 1, h, w), one logit per cell of the image (PQGNet).
+        patches: (N, P, k, k), the P patches inside the image, row by row (LPNet).
+        attention: (N, 1, H, W), sums to 1 over each image (LPNet).
+    """
+
+    logits: Tensor
+    side: tuple[Tensor, ...] = ()
+    grid: Tensor | None = None
+    patches: Tensor | None = None
+    attention: Tensor | None = None

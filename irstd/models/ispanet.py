@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from irstd.errors import ModelError
-from irstd.models.spec import NetworkSpec
+from irstd.models.network import Network
+from irstd.models.spec import NetworkSpec, SizeRule
 
 LEVELS = (2, 3, 4, 5)  # strides 4, 8, 16, 32
 STAGE_CHANNELS = (64, 128, 256, 512)
@@ -28,6 +29,7 @@ STAGE_BLOCKS = (2, 2, 3, 2)
 REDUCTION = {2: 8, 3: 4, 4: 2, 5: 1}
 HEAD_CHANNELS = 16
 TARGET_PRIOR = 0.01  # pi of eq. 21
+SIZES = SizeRule(multiple=32)
 
 Variant = Literal["A", "B", "C", "D"]
 
@@ -212,7 +214,7 @@ class MultiLevelFusion(nn.Module):
         return torch.stack([enlarge(narrow(level)) for enlarge, narrow, level in parts]).sum(0)
 
 
-class ISPANet(nn.Module):
+class ISPANet(Network):
     """The whole network.
 
     Args:
@@ -234,8 +236,8 @@ class ISPANet(nn.Module):
         variant: Variant = "B",
         topdown: Literal["R", "P"] = "R",
     ) -> None:
-        super().__init__()
-        _check_arguments(in_channels, width, variant, topdown)
+        super().__init__("ispanet", in_channels, SIZES)
+        _check_arguments(width, variant, topdown)
         self.variant = variant
         self.lfe = LocalFeatures(in_channels, width)
         attention = LEVELS if variant != "A" else ()
@@ -257,9 +259,7 @@ class ISPANet(nn.Module):
 
     def forward(self, image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
         """Logits at the size of the image."""
-        height, width = image.shape[-2:]
-        if height % SPEC.size_multiple or width % SPEC.size_multiple:
-            raise ModelError(_size_message(height, width))
+        image = self.admit(image)
         levels = self.lfe(image)  # D2..D5
         if self.variant in ("B", "D"):
             levels = self._add_attention(levels)  # R_i = D_i + T_i, eq. 17
@@ -267,7 +267,7 @@ class ISPANet(nn.Module):
         if self.variant == "C":
             pyramid = self._add_attention(pyramid)
         logits = self.head(self.mff.sum(pyramid))  # (N, 1, H/4, W/4)
-        return F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
+        return F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
 
     def _add_attention(self, levels: list[Tensor]) -> list[Tensor]:
         return [x + attention(x) for attention, x in zip(self.mfsa, levels, strict=True)]
@@ -284,9 +284,7 @@ class ISPANet(nn.Module):
             nn.init.constant_(bias, -math.log((1 - TARGET_PRIOR) / TARGET_PRIOR))
 
 
-def _check_arguments(in_channels: int, width: int, variant: str, topdown: str) -> None:
-    if in_channels < 1:
-        raise ModelError(f"ispanet: in_channels must be at least 1, got {in_channels}")
+def _check_arguments(width: int, variant: str, topdown: str) -> None:
     if width < HEAD_CHANNELS or width % HEAD_CHANNELS:
         raise ModelError(
             f"ispanet: width must be a multiple of {HEAD_CHANNELS} (16, 32, 64, 128), got {width}"
@@ -297,15 +295,6 @@ def _check_arguments(in_channels: int, width: int, variant: str, topdown: str) -
         raise ModelError(f"ispanet: topdown must be R (eq. 18) or P, got {topdown!r}")
 
 
-def _size_message(height: int, width: int) -> str:
-    multiple = SPEC.size_multiple
-    legal = (height + (-height) % multiple, width + (-width) % multiple)
-    return (
-        f"ispanet: height and width must be multiples of {multiple}, got {height} x {width}; "
-        f"pad the image to {legal[0]} x {legal[1]} (irstd.inference does)"
-    )
-
-
 SPEC = NetworkSpec(
     name="ispanet",
     build=ISPANet,
@@ -314,6 +303,6 @@ SPEC = NetworkSpec(
         "High-Resolution Infrared Small Target Detection With a Large-Scale Dataset SHR-IRST, "
         "IEEE JSTARS 2024, DOI 10.1109/JSTARS.2024.3381779"
     ),
-    size_multiple=32,
+    sizes=SIZES,
     dynamic_axes=("batch", "height", "width"),
 )

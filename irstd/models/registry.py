@@ -2,13 +2,40 @@
 
 from typing import Any
 
-from torch import nn
-
 from irstd.errors import ModelError
-from irstd.models import ispanet
+from irstd.models import (
+    acm,
+    agpcnet,
+    alcnet,
+    dnanet,
+    ispanet,
+    lpnet,
+    mpcnet,
+    mtunet,
+    pqgnet,
+    rdian,
+    sgmp_unet,
+)
+from irstd.models.network import Network
 from irstd.models.spec import NetworkSpec
 
-NETWORKS: dict[str, NetworkSpec] = {"ispanet": ispanet.SPEC}
+NETWORKS: dict[str, NetworkSpec] = {
+    "ispanet": ispanet.SPEC,
+    "pqgnet": pqgnet.SPEC,
+    "mpcnet": mpcnet.SPEC,
+    "lpnet": lpnet.SPEC,
+    "sgmp_unet": sgmp_unet.SPEC,
+    "acm": acm.SPEC,
+    "acm_full": acm.SPEC_FULL,
+    "alcnet": alcnet.SPEC,
+    "alcnet_bilocal": alcnet.SPEC_BILOCAL,
+    "alcnet_fpn": alcnet.SPEC_FPN,
+    "dnanet": dnanet.SPEC,
+    "agpcnet": agpcnet.SPEC,
+    "rdian": rdian.SPEC,
+    "mtunet": mtunet.SPEC,
+}
+"""All networks: the five papers', those they compare with, and published variants."""
 
 
 def network_spec(name: str) -> NetworkSpec:
@@ -22,7 +49,7 @@ def network_spec(name: str) -> NetworkSpec:
     return NETWORKS[name]
 
 
-def build_network(name: str, **arguments: Any) -> nn.Module:
+def build_network(name: str, **arguments: Any) -> Network:
     """Build a network by name, in training mode, with freshly initialised weights.
 
     Args:
@@ -36,6 +63,7 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
     try:
         return spec.build(**arguments)
     except TypeError as error:
+        file = spec.variant_of or name
         raise ModelError(
-            f"{name}: {error}; see the constructor in irstd/models/{name}.py"
+            f"{name}: {error}; see the constructor in irstd/models/{file}.py"
         ) from error

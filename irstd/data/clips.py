@@ -1,0 +1,100 @@
+"""Clips: the frames around an image of a sequence, as a network of clips takes them.
+
+Indices run modulo the length of the sequence, so the first frames see the last ones (SGMP-UNet's
+published rule). An image that belongs to no sequence is a sequence of one frame.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from irstd.data.store import PreparedData
+from irstd.errors import DataError
+
+
+def clip_positions(position: int, length: int, frames: int, target_frame: int) -> list[int]:
+    """Positions of a clip's frames within a sequence.
+
+    Args:
+        position: of the frame that is segmented, from 0.
+        length: frames of the sequence.
+        frames: frames of the clip.
+        target_frame: place of that frame in the clip, from 0.
+    """
+    return [(position - target_frame + step) % length for step in range(frames)]
+
+
+def clip_rows(data: PreparedData, row: int, frames: int, target_frame: int) -> list[int]:
+    """Rows of the clip around an image, in the order of the frames; see `clip_positions`."""
+    sequence = data.sequence_of(row)
+    positions = clip_positions(sequence.index(row), len(sequence), frames, target_frame)
+    return [sequence[position] for position in positions]
+
+
+def read_clip(data: PreparedData, row: int, frames: int, target_frame: int) -> np.ndarray:
+    """What a network takes for an image: (H, W) if `frames` is 1, else (T, H, W).
+
+    Raises:
+        DataError: the frames differ in size or dtype.
+    """
+    if frames == 1:
+        return data.image(row)
+    rows = clip_rows(data, row, frames, target_frame)
+    return stack_frames([data.image(index) for index in rows], str(data.index["id"].iloc[row]))
+
+
+def sliding_clips(
+    images: Iterable[np.ndarray], frames: int, target_frame: int, name: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The clip of every frame of a sequence that is read once, front to back.
+
+    Only as many frames are held as the clips at the two ends need, whatever the length.
+
+    Args:
+        images: frames (H, W).
+        frames: frames of a clip.
+        target_frame: place of the segmented frame in the clip, from 0.
+        name: of the sequence, for messages.
+
+    Yields:
+        Position of the segmented frame and its clip (T, H, W): first the frames whose clip lies
+        inside the sequence, then those at the ends.
+
+    Raises:
+        DataError: the frames differ in size or dtype.
+    """
+    window: list[np.ndarray] = []
+    first: list[np.ndarray] = []
+    count = 0
+    for count, image in enumerate(images, start=1):
+        window = [*window, image][-frames:]
+        if len(first) < frames:
+            first.append(image)
+        if len(window) == frames:
+            yield count - frames + target_frame, stack_frames(window, name)
+    held = dict(enumerate(first))
+    held |= {count - len(window) + index: image for index, image in enumerate(window)}
+    done = range(target_frame, count - frames + target_frame + 1)
+    for position in range(count):
+        if position not in done:
+            rows = clip_positions(position, count, frames, target_frame)
+            yield position, stack_frames([held[row] for row in rows], name)
+
+
+def stack_frames(images: list[np.ndarray], name: str) -> np.ndarray:
+    """(T, H, W) of frames that belong together.
+
+    Args:
+        images: (H, W) each.
+        name: of the sequence, for messages.
+
+    Raises:
+        DataError: they differ in size or dtype.
+    """
+    kinds = {(*image.shape, str(image.dtype)) for image in images}
+    if len(kinds) > 1:
+        raise DataError(
+            f"{name}: the frames of a sequence must have one size and dtype, "
+            f"got {sorted(kinds)}; split the sequence where they change"
+        )
+    return np.stack(images)
