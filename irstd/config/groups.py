@@ -6,80 +6,31 @@ A type says what a value may be by itself; `irstd.config.rules` what values owe 
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, with_config
-from typing_extensions import TypedDict
+from pydantic import Field, GetPydanticSchema
+
+from irstd.config.recipes import RecipeParams, Recipes
+from irstd.config.values import (
+    Count,
+    CountRange,
+    FactorRange,
+    Group,
+    ObjectRange,
+    OpenShare,
+    Positive,
+    PositiveRange,
+    Range,
+    Severity,
+    Share,
+    ShareRange,
+    Side,
+    one_of,
+)
 
 SPLITS: Mapping[str, tuple[str, ...]] = {
     "generated": ("seeded",),
     "sirst": ("idx_427", "idx_320", "nuaa"),
 }
 """Each source with its splits; all but `generated` are entries of `irstd.data.sources.SOURCES`."""
-
-
-def _one_of(*names: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"expected one of: {', '.join(names)}; got {value!r}")
-        return value
-
-    return AfterValidator(check)
-
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-OpenShare = Annotated[float, Field(gt=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0, le=1e6)]
-Factor = Annotated[float, Field(ge=0.1, le=10.0)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Side = Annotated[int, Field(ge=32, le=8192, multiple_of=32)]
-Severity = Literal["stop", "warn"]
-
-
-class Group(BaseModel):
-    """A group of parameters: frozen, no unknown keys, no silent conversion, finite numbers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Range(Group):
-    """A closed interval."""
-
-    low: float
-    high: float
-
-
-class ShareRange(Range):
-    """A closed interval within [0, 1]."""
-
-    low: Share
-    high: Share
-
-
-class CountRange(Group):
-    """A closed interval of whole numbers, such as pixels."""
-
-    low: Annotated[int, Field(ge=0, le=100_000_000)]
-    high: Annotated[int, Field(ge=0, le=100_000_000)]
-
-
-class ObjectRange(CountRange):
-    """A closed interval of objects in one image."""
-
-    low: Annotated[int, Field(ge=0, le=1000)]
-    high: Annotated[int, Field(ge=0, le=1000)]
-
-
-class PositiveRange(Group):
-    """A closed interval above zero."""
-
-    low: Positive
-    high: Positive
-
-
-class FactorRange(Group):
-    """A closed interval of factors."""
-
-    low: Factor
-    high: Factor
 
 
 class FitParams(Group):
@@ -94,6 +45,7 @@ class GeneratedParams(Group):
     """The generated source (`irstd.data.generated`)."""
 
     images: Annotated[int, Field(ge=8, le=100_000)]
+    frames: Annotated[int, Field(ge=1, le=1000)]
     height: Side
     width: Side
     train: Share
@@ -109,8 +61,8 @@ class GeneratedParams(Group):
 class DataParams(Group):
     """Which images, which split, what to do with faulty files."""
 
-    source: Annotated[str, _one_of(*SPLITS)]
-    split: Annotated[str, _one_of(*(split for splits in SPLITS.values() for split in splits))]
+    source: Annotated[str, one_of(*SPLITS)]
+    split: Annotated[str, one_of(*(split for splits in SPLITS.values() for split in splits))]
     val_fraction: OpenShare
     limit: Count | None
     fault_policy: Literal["fail", "quarantine", "repair"]
@@ -166,84 +118,7 @@ class ValidateParams(Group):
     severity: SeverityParams
 
 
-class LossParams(Group):
-    """F-SIoU, alpha * L^gamma (ISPANet, eq. 22)."""
-
-    alpha: Annotated[float, Field(gt=0.0, le=100.0)]
-    gamma: Annotated[float, Field(gt=0.0, le=100.0)]
-    smoothing: Positive
-
-
-class OptimizerParams(Group):
-    """AdaGrad with a linear warm-up and a cosine to `min_lr` (ISPANet, V-A)."""
-
-    lr: Annotated[float, Field(gt=0.0, le=10.0)]
-    min_lr: Annotated[float, Field(ge=0.0)]
-    warmup_epochs: Annotated[int, Field(ge=0)]
-
-
-class AugmentationParams(Group):
-    """Random geometry and noise on training crops (ISPANet, V-A)."""
-
-    long_side_scale: FactorRange
-    aspect_ratio: FactorRange
-    target_crop: Share
-    flip: Share
-    noise_std: Share
-
-
-class CropParams(Group):
-    """Size of a training crop."""
-
-    height: Side
-    width: Side
-
-
-class NetworkParams(Group):
-    """Arguments that every network takes."""
-
-    in_channels: Annotated[int, Field(ge=1, le=64)]
-
-
-class ISPANetParams(NetworkParams):
-    """Arguments of ISPANet (`irstd.models.ispanet.ISPANet`)."""
-
-    width: Annotated[int, Field(ge=16, le=1024, multiple_of=16)]
-    variant: Literal["A", "B", "C", "D"]
-    topdown: Literal["R", "P"]
-
-
-class RecipeParams(Group):
-    """Everything the training of one network depends on."""
-
-    network: NetworkParams
-    loss: LossParams
-    optimizer: OptimizerParams
-    augmentation: AugmentationParams
-    crop: CropParams
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=1, le=4096)]
-    validate_every: Count
-    gradient_clip: Positive | None
-    early_stop_patience: Count | None
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
-    workers: Annotated[int, Field(ge=0, le=256)]
-
-
-class ISPANetRecipe(RecipeParams):
-    """How ISPANet is trained."""
-
-    network: ISPANetParams
-
-
-@with_config(ConfigDict(extra="forbid"))
-class Recipes(TypedDict, total=False):
-    """The networks that can be trained, each with the type of its recipe."""
-
-    ispanet: ISPANetRecipe
-
-
-Network = Annotated[str, _one_of(*Recipes.__annotations__)]
+Network = Annotated[str, one_of(*Recipes.__annotations__)]
 ByNetwork = GetPydanticSchema(lambda _, handler: handler(Recipes))
 
 
@@ -294,7 +169,11 @@ class RegisterParams(Group):
 
 
 class TuneParams(Group):
-    """The Optuna study over F-SIoU and channel width (`irstd.tuning`)."""
+    """The Optuna study over F-SIoU and channel width (`irstd.tuning`).
+
+    Attributes:
+        widths: empty for a network without this argument.
+    """
 
     network: Network
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
@@ -305,7 +184,7 @@ class TuneParams(Group):
     min_epochs: Count
     alpha: PositiveRange
     gamma: PositiveRange
-    widths: Annotated[tuple[Count, ...], Field(min_length=1)]
+    widths: tuple[Count, ...]
 
 
 class Params(Group):

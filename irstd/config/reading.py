@@ -45,11 +45,9 @@ def parse_params(content: dict[str, Any], origin: str) -> Params:
         ConfigError: one line for each unknown key, wrong type and impossible value, with its path.
     """
     params, faults = _validate(content, origin)
-    lines = [f"{_where(item['loc'])}: {_what(item)}" for item in faults]
-    lines += [
-        f"{_where(path)}: {complaint}"
-        for path, complaint in broken_rules(content, [item["loc"] for item in faults])
-    ]
+    places = [_place(item, content) for item in faults]
+    lines = [f"{_where(place)}: {_what(item)}" for place, item in zip(places, faults, strict=True)]
+    lines += [f"{_where(path)}: {complaint}" for path, complaint in broken_rules(content, places)]
     if params is None or lines:
         raise ConfigError("\n".join(f"{origin}: {line}" for line in lines))
     return params
@@ -75,6 +73,21 @@ def _validate(content: dict[str, Any], origin: str) -> tuple[Params | None, list
         ) from error
 
 
+def _place(item: Any, content: dict[str, Any]) -> Location:
+    """The path in the file; pydantic adds the name of the group that `name` chose."""
+    node: Any = content
+    place: list[int | str] = []
+    for part in item["loc"]:
+        if isinstance(node, dict) and node.get("name") == part and part not in node:
+            continue
+        place.append(part)
+        if isinstance(node, dict):
+            node = node.get(part)
+        elif isinstance(node, list) and isinstance(part, int):
+            node = node[part]
+    return (*place, "name") if item["type"].startswith("union_tag") else tuple(place)
+
+
 def _where(location: Location) -> str:
     return ".".join(str(part) for part in location) or "(top level)"
 
@@ -82,8 +95,10 @@ def _where(location: Location) -> str:
 def _what(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return "unknown key"
-    if item["type"] == "missing":
+    if item["type"] in ("missing", "union_tag_not_found"):
         return "missing key"
+    if item["type"] == "union_tag_invalid":
+        return f"expected one of: {item['ctx']['expected_tags']}; got {item['ctx']['tag']!r}"
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "value_error":
         return message

@@ -50,7 +50,44 @@ def _leaves_a_test_part(train: float, val: float) -> str:
 def _ends_before(warmup: int, epochs: int) -> str:
     if warmup < epochs:
         return ""
-    return f"optimizer.warmup_epochs {warmup} is not below epochs {epochs}"
+    return f"schedule.warmup_epochs {warmup} is not below epochs {epochs}"
+
+
+def _rise_to(steps: list[int], epochs: int) -> str:
+    if steps == sorted(set(steps)) and steps[-1] < epochs:
+        return ""
+    return f"schedule.epochs {steps} do not rise, or do not end before epochs {epochs}"
+
+
+def _backbone_above(min_lr: float, backbone_lr: float | None) -> str:
+    if backbone_lr is None or min_lr <= backbone_lr:
+        return ""
+    return f"schedule.min_lr {min_lr} is above optimizer.backbone_lr {backbone_lr}"
+
+
+def _fit_channels(mean: list[float], std: list[float], in_channels: int) -> str:
+    if len(mean) == len(std) and len(mean) in (1, in_channels):
+        return ""
+    return (
+        f"normalisation has {len(mean)} means and {len(std)} deviations; it needs one of each, "
+        f"or network.in_channels {in_channels} of each"
+    )
+
+
+def _pads_with_one_mean(pad: str, mean: list[float]) -> str:
+    if pad == "black" or len(mean) == 1:
+        return ""
+    return f"augmentation.geometry.pad 'mean' needs one normalisation.mean, not {len(mean)}"
+
+
+def _same_patches(loss: int, network: int) -> str:
+    return "" if loss == network else f"loss.stride {loss} is not network.stride {network}"
+
+
+def _transposes_squares(transpose: float, height: int, width: int) -> str:
+    if transpose == 0 or height == width:
+        return ""
+    return f"augmentation.transpose {transpose} needs a square crop, not {height} x {width}"
 
 
 def _have_recipes(networks: list[str], recipes: Mapping[str, Any]) -> str:
@@ -58,8 +95,19 @@ def _have_recipes(networks: list[str], recipes: Mapping[str, Any]) -> str:
     return f"no recipe for {', '.join(missing)}; add train.recipes.<network>" if missing else ""
 
 
-def _has_recipe(network: str, recipes: Mapping[str, Any]) -> str:
-    return "" if network in recipes else f"tune.network {network!r} has no recipe in train.recipes"
+def _can_be_tuned(network: str, recipes: Mapping[str, Any], widths: list[int]) -> str:
+    if network not in recipes:
+        return f"tune.network {network!r} has no recipe in train.recipes"
+    recipe = recipes[network] if isinstance(recipes[network], dict) else {}
+    loss, arguments = recipe.get("loss"), recipe.get("network")
+    if not isinstance(loss, dict) or not isinstance(arguments, dict):
+        return ""  # said where the recipe itself is checked
+    if loss.get("name") != "f_siou":
+        return f"tune searches F-SIoU; {network!r} has the loss {loss.get('name')!r}, not 'f_siou'"
+    if ("width" in arguments) != bool(widths):
+        needs = "at least one" if "width" in arguments else "no"
+        return f"tune.network {network!r} needs {needs} value in tune.widths, got {widths}"
+    return ""
 
 
 RULES = (
@@ -68,14 +116,20 @@ RULES = (
     Rule(("train", "val"), _leaves_a_test_part),
     _distinct("networks"),
     Rule(("networks", "recipes"), _have_recipes),
-    _at_most("min_lr", "lr"),
+    _at_most("schedule.min_lr", "optimizer.lr"),
+    Rule(("schedule.min_lr", "optimizer.backbone_lr"), _backbone_above),
     _at_most("validate_every", "epochs"),
-    Rule(("optimizer.warmup_epochs", "epochs"), _ends_before),
+    Rule(("schedule.warmup_epochs", "epochs"), _ends_before),
+    Rule(("schedule.epochs", "epochs"), _rise_to),
+    Rule(("normalisation.mean", "normalisation.std", "network.in_channels"), _fit_channels),
+    Rule(("augmentation.geometry.pad", "normalisation.mean"), _pads_with_one_mean),
+    Rule(("augmentation.transpose", "crop.height", "crop.width"), _transposes_squares),
+    Rule(("loss.stride", "network.stride"), _same_patches),
     _distinct("sizes"),
     _at_most("trials", "attempts"),
     _at_most("min_epochs", "epochs"),
-    _distinct("widths"),
-    Rule(("tune.network", "train.recipes"), _has_recipe),
+    _distinct("tune.widths"),
+    Rule(("tune.network", "train.recipes", "tune.widths"), _can_be_tuned),
 )
 """All rules between values. Each is checked where what it reads is valid by itself."""
 

@@ -1,45 +1,93 @@
 """Prepared images as torch data sets: augmented crops for training, whole images for validation."""
 
 import numpy as np
+from jaxtyping import Float32
 from torch.utils.data import Dataset
 
-from irstd.config import FitParams, RecipeParams
+from irstd.config import CropWindow, FitParams, RecipeParams
+from irstd.data.clips import read_clip
 from irstd.data.fitting import fill_image, fill_mask
 from irstd.data.pixels import to_unit
 from irstd.data.store import PreparedData
 from irstd.data.transforms import augment
 from irstd.errors import DataError
-from irstd.types import Sample
+
+Crop = tuple[Float32[np.ndarray, "..."], Float32[np.ndarray, "1 h w"]]
 
 
-class Crops(Dataset[Sample]):
-    """Augmented training crops; what a key (epoch, position) gives depends on the seed alone."""
+class Crops(Dataset[Crop]):
+    """Augmented training crops; what a key (epoch, position) gives depends on the seed alone.
 
-    def __init__(self, data: PreparedData, recipe: RecipeParams, fit: FitParams, seed: int) -> None:
+    Args:
+        data: prepared images.
+        recipe: crop and augmentation.
+        fit: size unification.
+        seed: of the augmentation.
+        frames: frames of a clip; 1: single images.
+        target_frame: place of the segmented frame in a clip, from 0.
+
+    Raises:
+        DataError: there is no training image.
+    """
+
+    def __init__(
+        self,
+        data: PreparedData,
+        recipe: RecipeParams,
+        fit: FitParams,
+        seed: int,
+        frames: int = 1,
+        target_frame: int = 0,
+    ) -> None:
         self.data, self.recipe, self.fit, self.seed = data, recipe, fit, seed
+        self.frames, self.target_frame = frames, target_frame
         self.rows = _rows(data, "train")
+        geometry = recipe.augmentation.geometry
+        pads_with_mean = isinstance(geometry, CropWindow) and geometry.pad == "mean"
+        self.pad_value = recipe.normalisation.mean[0] if pads_with_mean else 0.0
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
-        """The crop of one epoch and position."""
+    def __getitem__(self, key: tuple[int, int]) -> Crop:
+        """The crop of one epoch and position.
+
+        Returns:
+            Image (1, H, W), or clip (T, 1, H, W), in [0, 1]; mask (1, H, W) in [0, 1].
+        """
         epoch, position = key
         row = int(self.rows[position])
-        image, mask = to_unit(self.data.image(row)), np.asarray(self.data.mask(row))
+        image = read_clip(self.data, row, self.frames, self.target_frame)
+        stack = [to_unit(frame) for frame in (image[None] if image.ndim == 2 else image)]
+        mask = np.asarray(self.data.mask(row))
         if self.fit.method == "fill":
             size = (self.fit.height, self.fit.width)
-            image, mask = fill_image(image, size), fill_mask(mask, size)
+            stack, mask = [fill_image(frame, size) for frame in stack], fill_mask(mask, size)
         rng = np.random.default_rng((self.seed, epoch, position))
-        image, mask = augment(image, mask, self.recipe.crop, self.recipe.augmentation, rng)
-        return Sample(str(self.data.index["id"].iloc[row]), image[None], mask[None])
+        recipe = self.recipe
+        frames, target = augment(
+            np.stack(stack), mask, recipe.crop, recipe.augmentation, self.pad_value, rng
+        )
+        return frames if self.frames == 1 else frames[:, None], target[None]
 
 
 class Images(Dataset[tuple[str, np.ndarray, np.ndarray]]):
-    """Whole images of one split as (id, image in its own dtype, mask)."""
+    """Whole images of one split as (id, image or clip in its own dtype, mask).
 
-    def __init__(self, data: PreparedData, split: str) -> None:
-        self.data = data
+    Args:
+        data: prepared images.
+        split: `train`, `val` or `test`.
+        frames: frames of a clip; 1: single images.
+        target_frame: place of the segmented frame in a clip, from 0.
+
+    Raises:
+        DataError: the split is empty.
+    """
+
+    def __init__(
+        self, data: PreparedData, split: str, frames: int = 1, target_frame: int = 0
+    ) -> None:
+        self.data, self.frames, self.target_frame = data, frames, target_frame
         self.rows = _rows(data, split)
 
     def __len__(self) -> int:
@@ -47,7 +95,8 @@ class Images(Dataset[tuple[str, np.ndarray, np.ndarray]]):
 
     def __getitem__(self, position: int) -> tuple[str, np.ndarray, np.ndarray]:
         row = int(self.rows[position])
-        return str(self.data.index["id"].iloc[row]), self.data.image(row), self.data.mask(row)
+        image = read_clip(self.data, row, self.frames, self.target_frame)
+        return str(self.data.index["id"].iloc[row]), image, self.data.mask(row)
 
 
 def _rows(data: PreparedData, split: str) -> np.ndarray:

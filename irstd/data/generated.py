@@ -2,7 +2,8 @@
 
 One image is a background (`backgrounds`), hot clutter (`clutter`), sensor noise and, last, targets
 (`targets`). Each target is scaled against the image as it stands, so that its signal-to-clutter
-ratio in the index is the drawn one, up to a few per cent where targets are neighbours.
+ratio in the index is the drawn one, up to a few per cent where targets are neighbours. Images are
+single, or frames of sequences in which the targets move (`motion`).
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from numpy.random import Generator
 from irstd.config import CountRange, GeneratedParams
 from irstd.data.backgrounds import BACKGROUNDS, Field, Shape
 from irstd.data.clutter import add_clutter
+from irstd.data.motion import SCENES, draw_tracks
 from irstd.data.sources import RawImage
 from irstd.data.targets import Bits, place_target
 from irstd.errors import DataError
@@ -26,22 +28,23 @@ FIXED_PATTERN_SHARE = 0.5
 EXPOSURE = (0.15, 0.65)
 """Brightest value of a background, drawn per image; above are only clutter and targets."""
 
-PLACES, SCENES = 100, 20
-"""Places tried for one target before the scene is drawn anew, and scenes before an error."""
+PLACES = 100
+"""Places tried for one target before the scene is drawn anew."""
 
-_SPLIT, _SENSOR, _IMAGE = 0, 1, 2  # independent random streams of one seed
+_SPLIT, _SENSOR, _IMAGE, _SEQUENCE = 0, 1, 2, 3  # independent random streams of one seed
 
 
 def generate(params: GeneratedParams, seed: int, limit: int | None = None) -> Iterator[RawImage]:
     """Make the images of the generated source, with ids `gen_00000`, `gen_00001`, ...
 
     Image i depends on (params, seed, i) alone, so any of them can be made again without the others;
-    its split depends on the number of images as well.
+    its split depends on the number of images as well. With more than one frame per sequence, whole
+    sequences are made until the number of images is reached, with ids `gen_00000_00`, ...
 
     Args:
         params: the group `data.generated`.
         seed: seed of the run.
-        limit: make at most this many.
+        limit: make at most this many images.
 
     Yields:
         uint16 images with their masks.
@@ -50,20 +53,24 @@ def generate(params: GeneratedParams, seed: int, limit: int | None = None) -> It
         DataError: too few images for three parts, or targets that fit nowhere with their SCR.
     """
     count = params.images if limit is None else min(params.images, limit)
-    for index, split in enumerate(split_names(params, seed, count)):
-        yield make_image(params, seed, index, split)
+    if params.frames == 1:
+        for index, split in enumerate(split_names(params, seed, count)):
+            yield make_image(params, seed, index, split)
+        return
+    for index, split in enumerate(split_names(params, seed, count // params.frames)):
+        yield from make_sequence(params, seed, index, split)
 
 
 def split_names(params: GeneratedParams, seed: int, count: int) -> list[str]:
-    """Part of each image: shuffled by the seed, in the stated proportions, none of them empty.
+    """Part of each image or sequence: shuffled by the seed, as stated, none of them empty.
 
     Raises:
-        DataError: fewer than three images.
+        DataError: fewer than three.
     """
     if count < 3:
         raise DataError(
-            f"generated: {count} images cannot fill train, val and test; "
-            "raise data.limit to at least 3"
+            f"generated: {count} {'images' if params.frames == 1 else 'sequences'} cannot fill "
+            f"train, val and test; raise data.limit to at least {3 * params.frames}"
         )
     n_val = min(max(1, round(params.val * count)), count - 2)
     n_test = min(max(1, count - round(params.train * count) - n_val), count - n_val - 1)
@@ -85,17 +92,66 @@ def make_image(params: GeneratedParams, seed: int, index: int, split: str) -> Ra
     """
     name = f"gen_{index:05d}"
     rng = np.random.default_rng((seed, _IMAGE, index))
-    n_targets = _draw(rng, params.targets_per_image)
-    if rng.random() < params.empty_share:
-        n_targets = 0
+    n_targets = _count_targets(rng, params)
     for attempt in range(1, SCENES + 1):
         rng = np.random.default_rng((seed, _IMAGE, index, attempt))
         drawn = _draw_scene(params, rng, seed, n_targets)
         if drawn is not None:
             scene, mask, background = drawn
-            pixels = np.round(np.clip(scene, 0.0, 1.0) * FULL_SCALE).astype(np.uint16)
-            return RawImage(name, split, pixels, mask.astype(np.uint8), background=background)
-    raise DataError(
+            return RawImage(
+                name, split, _pixels(scene), mask.astype(np.uint8), background=background
+            )
+    raise _no_place(params, name)
+
+
+def make_sequence(params: GeneratedParams, seed: int, index: int, split: str) -> Iterator[RawImage]:
+    """Make the frames of one sequence: a still scene, new noise in each frame, moving targets.
+
+    Args:
+        params: the group `data.generated`.
+        seed: seed of the run.
+        index: number of the sequence.
+        split: part it belongs to.
+
+    Raises:
+        DataError: its targets find no path with the stated SCR.
+    """
+    name = f"gen_{index:05d}"
+    n_targets = _count_targets(np.random.default_rng((seed, _SEQUENCE, index)), params)
+    for attempt in range(1, SCENES + 1):
+        rng = np.random.default_rng((seed, _SEQUENCE, index, attempt))
+        still, background = _draw_still(params, rng)
+        shape = (params.height, params.width)
+        frames = [
+            still + _sensor_noise(rng, shape, params.noise_std, seed) for _ in range(params.frames)
+        ]
+        drawn = draw_tracks(rng, params, np.stack(frames), n_targets)
+        if drawn is not None:
+            for number, (scene, mask) in enumerate(zip(*drawn, strict=True)):
+                yield RawImage(
+                    f"{name}_{number:02d}",
+                    split,
+                    _pixels(scene),
+                    mask.astype(np.uint8),
+                    sequence=name,
+                    frame=number,
+                    background=background,
+                )
+            return
+    raise _no_place(params, name)
+
+
+def _count_targets(rng: Generator, params: GeneratedParams) -> int:
+    count = _draw(rng, params.targets_per_image)
+    return 0 if rng.random() < params.empty_share else count
+
+
+def _pixels(scene: Field) -> np.ndarray:
+    return np.asarray(np.round(np.clip(scene, 0.0, 1.0) * FULL_SCALE), dtype=np.uint16)
+
+
+def _no_place(params: GeneratedParams, name: str) -> DataError:
+    return DataError(
         f"generated: {name}: in {SCENES} scenes of {params.height} x {params.width} px the targets "
         f"found no place with SCR {params.scr.low:g} to {params.scr.high:g}; lower "
         "data.generated.scr, targets_per_image or clutter_per_image, or enlarge the image"
@@ -107,11 +163,8 @@ def _draw_scene(
 ) -> tuple[Field, Bits, str] | None:
     """Image, targets and kind of background; None where a target finds no place."""
     shape = (params.height, params.width)
-    background = str(rng.choice(list(BACKGROUNDS)))
-    scene = BACKGROUNDS[background](rng, shape)
-    scene *= rng.uniform(*EXPOSURE) / scene.max()
-    scene = add_clutter(rng, scene, background, _draw(rng, params.clutter_per_image))
-    scene = np.clip(scene, 0.02, 1.0) + _sensor_noise(rng, shape, params.noise_std, seed)
+    still, background = _draw_still(params, rng)
+    scene = still + _sensor_noise(rng, shape, params.noise_std, seed)
     mask = np.zeros(shape, dtype=bool)
     for _ in range(n_targets):
         placed = _find_place(rng, params, scene, mask)
@@ -119,6 +172,15 @@ def _draw_scene(
             return None
         scene, mask = scene + placed[0], mask | placed[1]
     return scene, mask, background
+
+
+def _draw_still(params: GeneratedParams, rng: Generator) -> tuple[Field, str]:
+    """Background with clutter, without noise and targets, and its kind."""
+    background = str(rng.choice(list(BACKGROUNDS)))
+    scene = BACKGROUNDS[background](rng, (params.height, params.width))
+    scene *= rng.uniform(*EXPOSURE) / scene.max()
+    scene = add_clutter(rng, scene, background, _draw(rng, params.clutter_per_image))
+    return np.clip(scene, 0.02, 1.0), background
 
 
 def _draw(rng: Generator, interval: CountRange) -> int:

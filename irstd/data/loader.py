@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from irstd.data.dataset import Crops, Images
-from irstd.types import Sample
+from irstd.data.dataset import Crop, Crops, Images
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -34,8 +33,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield self.epoch, int(position)
 
 
-def training_loader(crops: Crops, pin_memory: bool) -> DataLoader[Sample]:
-    """Batches (image (N, 1, H, W) in [0, 1], mask (N, 1, H, W) as float 0 or 1).
+def training_loader(crops: Crops, pin_memory: bool) -> DataLoader[Crop]:
+    """Batches: images (N, 1, H, W) or clips (N, T, 1, H, W), masks (N, 1, H, W), in [0, 1].
 
     The last batch is dropped where it would be smaller, unless it is the only one: batch norm
     needs more than one value per channel, and steps per epoch stay the same.
@@ -58,10 +57,9 @@ def image_loader(images: Images) -> DataLoader[tuple[str, np.ndarray, np.ndarray
     return DataLoader(images, batch_size=None, collate_fn=_same)
 
 
-def _stack(samples: list[Sample]) -> tuple[Tensor, Tensor]:
-    images = torch.from_numpy(np.stack([sample.image for sample in samples]))
-    masks = torch.from_numpy(np.stack([sample.mask for sample in samples])).float()
-    return images, masks
+def _stack(crops: list[Crop]) -> tuple[Tensor, Tensor]:
+    images, masks = zip(*crops, strict=True)
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
 
 
 def _same(item: Any) -> Any:

@@ -72,6 +72,18 @@ class PreparedData:
         """Mask of one image, (H, W), 0 or 1: a read-only view of the memory map."""
         return self._view(self._masks, int(self._mask_offsets[row]), row, np.dtype(np.uint8))
 
+    def sequence_of(self, row: int) -> list[int]:
+        """Rows of the sequence an image belongs to, by frame; the row alone for a single image."""
+        return self._sequences.get(self.index["sequence"].iloc[row], [row])
+
+    @cached_property
+    def _sequences(self) -> dict[Any, list[int]]:
+        """Rows of each sequence, by its name; images without one have no name."""
+        frames = self.index.reset_index(drop=True).dropna(subset=["sequence"])
+        ordered = frames.sort_values("frame", kind="stable")
+        groups = ordered.groupby("sequence", sort=False).groups
+        return {name: [int(row) for row in rows] for name, rows in groups.items()}
+
     @cached_property
     def checksum(self) -> str:
         """The data version: SHA-256 over id, split and checksum of every row, ordered by id."""

@@ -40,10 +40,20 @@ def point_spread(shape: Shape, row: float, col: float, sigma_px: float) -> Field
 def place_target(
     rng: Generator, image: Field, mask: Bits, scr: float, sigma_px: float
 ) -> tuple[Field, Bits] | None:
-    """Try one random place for a target.
+    """Try one random place for a target; see `target_at`."""
+    height, width = image.shape
+    row = rng.uniform(BORDER_PX, height - 1 - BORDER_PX)
+    col = rng.uniform(BORDER_PX, width - 1 - BORDER_PX)
+    return target_at((row, col), image, mask, scr, sigma_px)
+
+
+def target_at(
+    centre: tuple[float, float], image: Field, mask: Bits, scr: float, sigma_px: float
+) -> tuple[Field, Bits] | None:
+    """A target at a place.
 
     Args:
-        rng: source of the centre.
+        centre: sub-pixel (row, col).
         image: (H, W) scene with sensor noise, fractions of full scale.
         mask: (H, W) pixels of the targets placed before.
         scr: wanted signal-to-clutter ratio.
@@ -52,12 +62,12 @@ def place_target(
     Returns:
         What to add to the image and the target's pixels, or None where the place does not suit.
     """
-    height, width = image.shape
-    row = rng.uniform(BORDER_PX, height - 1 - BORDER_PX)
-    col = rng.uniform(BORDER_PX, width - 1 - BORDER_PX)
-    if mask[_window((row, row), (col, col), SEPARATION_PX)].any():
+    row, col = centre
+    limits = [side - 1 - BORDER_PX for side in image.shape]
+    inside = BORDER_PX <= row <= limits[0] and BORDER_PX <= col <= limits[1]
+    if not inside or mask[_window((row, row), (col, col), SEPARATION_PX)].any():
         return None
-    profile = point_spread((height, width), row, col, sigma_px)
+    profile = point_spread(image.shape, row, col, sigma_px)
     target = profile > MASK_LEVEL
     factor = amplitude(image, profile, target, surroundings(target, mask), scr)
     if factor is None or (image + factor * profile)[target].max() > BRIGHTEST:

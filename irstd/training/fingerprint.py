@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 
 import irstd
-from irstd.config import FitParams, RecipeParams
+from irstd.config import FitParams, RecipeParams, SGMPUNetRecipe
+from irstd.errors import ModelError
 
 # The metrics choose the epoch, but are pinned by golden tests: a new figure retrains nothing.
 CODE = (
     "losses/*.py",
     "training/*.py",
+    "data/clips.py",
     "data/dataset.py",
     "data/fitting.py",
     "data/loader.py",
@@ -18,7 +20,12 @@ CODE = (
     "data/store.py",
     "data/transforms.py",
     "inference/preprocess.py",
+    "inference/tiling.py",
+    "models/layers.py",
+    "models/network.py",
     "models/spec.py",
+    "models/swin.py",
+    "models/wavelets.py",
 )
 
 
@@ -29,10 +36,13 @@ def training_fingerprint(
 
     Args:
         data_checksum: `PreparedData.checksum`.
-        network: model id; its file and the shared layers count as code.
+        network: model id; its file counts as code, those of other networks don't.
         recipe: parameters of the training.
         seed: seed of the training.
         fit: size unification.
+
+    Raises:
+        ModelError: the file of pretrained weights is missing.
     """
     parameters = {
         "data": data_checksum,
@@ -43,8 +53,18 @@ def training_fingerprint(
     }
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     package = Path(irstd.__file__).parent
-    for pattern in (*CODE, f"models/{network}.py", "models/layers.py"):
+    if isinstance(recipe, SGMPUNetRecipe) and recipe.pretrained is not None:
+        digest.update(_content(Path(recipe.pretrained)))
+    for pattern in (*CODE, f"models/{network}.py"):
         for path in sorted(package.glob(pattern)):
             digest.update(path.relative_to(package).as_posix().encode())
             digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """SHA-256 of a file of weights."""
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file of weights; see train.recipes.sgmp_unet.pretrained")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -18,7 +18,7 @@ from irstd.data.loader import image_loader, training_loader
 from irstd.data.store import PreparedData
 from irstd.errors import ModelError
 from irstd.inference.preprocess import Preprocessing
-from irstd.models import build_network, network_spec
+from irstd.models import network_spec
 from irstd.training.checkpoints import (
     BEST,
     LAST,
@@ -30,6 +30,7 @@ from irstd.training.checkpoints import (
     origin_of,
 )
 from irstd.training.module import SegmentationModule
+from irstd.training.start import preprocessing_of, start_network
 
 VALIDATION_THRESHOLD = 0.5  # the published network's (ISPANet, IV-A4); it chooses the epoch
 log = logging.getLogger(__name__)
@@ -92,13 +93,17 @@ def fit(
 
     Raises:
         DataError: a part of the data is empty.
-        ModelError: the loss became NaN or infinite, or the network cannot be built.
+        ModelError: the loss became NaN or infinite, or the network cannot be built or started.
     """
     torch.manual_seed(seed)
-    preprocessing = Preprocessing.of(network_spec(network), recipe.network.in_channels, fit)
-    net = build_network(network, **recipe.network.model_dump())
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing from torch's stubs
-    module = SegmentationModule(net, recipe, preprocessing, VALIDATION_THRESHOLD)
+    spec = network_spec(network)
+    net = start_network(spec, recipe)
+    preprocessing = preprocessing_of(spec, recipe, fit)
+    clip = (spec.frames, spec.target_frame)
+    loader = training_loader(Crops(data, recipe, fit, seed, *clip), torch.cuda.is_available())
+    module = SegmentationModule(
+        net, recipe, preprocessing, VALIDATION_THRESHOLD, len(loader), spec.backbone
+    )
     resume = None if folder is None else _resume(module, folder, fingerprint)
     trainer = _trainer(recipe, folder, [StepSeed(seed), *callbacks], progress)
     with warnings.catch_warnings():
@@ -106,8 +111,8 @@ def fit(
             warnings.filterwarnings("ignore", message=expected)
         trainer.fit(
             module,
-            training_loader(Crops(data, recipe, fit, seed), torch.cuda.is_available()),
-            image_loader(Images(data, "val")),
+            loader,
+            image_loader(Images(data, "val", *clip)),
             ckpt_path=resume,
             weights_only=True,
         )

@@ -8,60 +8,74 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
-from irstd.config import OptimizerParams, RecipeParams
+from irstd.config import RecipeParams
 from irstd.errors import ModelError
 from irstd.inference.postprocess import probability_of
 from irstd.inference.preprocess import Preprocessing
-from irstd.losses import FSIoU
 from irstd.metrics import DetectionMetrics
+from irstd.models.network import Network
+from irstd.training.criterion import make_criterion
+from irstd.training.optimizer import make_optimizer, make_schedule
 
 VALIDATION_KEYS = {"val_iou": "iou", "val_pd": "pd", "val_fa_pixel": "fa_pixel"}
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class SegmentationModule(pl.LightningModule):
     """Trains one network on crops and measures it on whole validation images.
 
     Args:
-        network: maps (N, C, H, W) to logits (N, 1, H, W).
-        recipe: loss, optimiser and length of the training.
+        network: the network.
+        recipe: loss, optimiser, schedule and length of the training.
         preprocessing: how an image enters the network.
         threshold: probability above which a pixel counts as target in validation.
+        steps_per_epoch: batches of an epoch.
+        backbone: prefixes of the parameters of its pretrained part.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         recipe: RecipeParams,
         preprocessing: Preprocessing,
         threshold: float,
+        steps_per_epoch: int,
+        backbone: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.network = network
         self.recipe = recipe
         self.preprocessing = preprocessing
-        loss = recipe.loss
-        self.loss = FSIoU(loss.alpha, loss.gamma, loss.smoothing)
+        self.steps_per_epoch = steps_per_epoch
+        self.backbone = backbone
+        self.criterion = make_criterion(recipe.loss)
         self.validation = DetectionMetrics(threshold=threshold)
         self.origin: dict[str, str] = {}
         self.history: list[dict[str, float]] = []
         self.epoch_seconds: list[float] = []
-        self._epoch_started = 0.0
+        self._epoch_started = self._rate = 0.0
         self._losses: list[Tensor] = []
         self._validation_losses: list[float] = []
 
     def on_train_epoch_start(self) -> None:
-        """Start the clock of the epoch."""
+        """Note time and rate of the epoch, and hold the batch norms where the recipe says so."""
         self._epoch_started = time.monotonic()
+        # At the end of an epoch the schedule has already set the rate of the next one.
+        self._rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+        after = self.recipe.freeze_norm_after
+        if after is not None and self.current_epoch >= after:
+            for module in self.network.modules():
+                if isinstance(module, NORMS):
+                    module.eval()
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Loss of one batch of crops."""
         image, mask = batch
-        image = (image - self.preprocessing.mean) / self.preprocessing.std
-        image = image.expand(-1, self.preprocessing.in_channels, -1, -1)
-        logits = self.network(image.contiguous(memory_format=torch.channels_last))
-        loss: Tensor = self.loss(logits, mask)
+        image = self.preprocessing.normalise(image)
+        if image.ndim == 4:
+            image = image.contiguous(memory_format=torch.channels_last)
+        loss = self.criterion(self.network.outputs(image), mask)
         self._losses.append(loss.detach())
         return loss
 
@@ -73,14 +87,14 @@ class SegmentationModule(pl.LightningModule):
     def validation_step(self, item: tuple[str, np.ndarray, np.ndarray], index: int) -> None:
         """Count one whole image on its own grid."""
         _, image, mask = item
-        pixels, placement = self.preprocessing.apply(image)
-        logits = self.network(torch.from_numpy(pixels).to(self.device))
-        restored = self.preprocessing.restore(logits[0, 0].float().cpu().numpy(), placement)
+        windows, placement = self.preprocessing.apply(image)
+        maps = [self.network(window[None]) for window in torch.from_numpy(windows).to(self.device)]
+        logits = torch.cat(maps)[:, 0].float().cpu().numpy()
+        restored = self.preprocessing.restore(logits, placement)
         self._check(bool(np.isfinite(restored).all()))
         target = torch.from_numpy(mask[None, None].astype(np.float32))
-        self._validation_losses.append(
-            float(self.loss(torch.from_numpy(restored)[None, None], target))
-        )
+        loss = self.criterion.of_map(torch.from_numpy(restored)[None, None], target)
+        self._validation_losses.append(float(loss))
         self.validation.update(probability_of(restored), mask)
 
     def on_validation_epoch_end(self) -> None:
@@ -101,7 +115,7 @@ class SegmentationModule(pl.LightningModule):
         self.log("train_loss", train_loss, prog_bar=True)
         row = {
             "epoch": float(self.current_epoch),
-            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": self._rate,
             "train_loss": train_loss,
         }
         if (self.current_epoch + 1) % self.recipe.validate_every == 0:
@@ -118,10 +132,9 @@ class SegmentationModule(pl.LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
-        """AdaGrad with warm-up and cosine, stepped once per epoch (ISPANet, V-A)."""
-        settings = self.recipe.optimizer
-        optimizer = torch.optim.Adagrad(self.network.parameters(), lr=settings.lr)
-        schedule = LambdaLR(optimizer, lambda epoch: rate(epoch, self.recipe.epochs, settings))
+        """Optimiser and schedule of the recipe."""
+        optimizer = make_optimizer(self.network, self.recipe.optimizer, self.backbone)
+        schedule = make_schedule(optimizer, self.recipe, self.steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -134,17 +147,3 @@ class SegmentationModule(pl.LightningModule):
         """Take the history up again."""
         self.history = list(checkpoint["history"])
         self.epoch_seconds = list(checkpoint["epoch_seconds"])
-
-
-def rate(epoch: int, epochs: int, settings: OptimizerParams) -> float:
-    """Learning rate of an epoch as a share of `settings.lr`.
-
-    Rises linearly over the warm-up epochs, then follows a half cosine that reaches `min_lr` in the
-    last epoch.
-    """
-    if epoch < settings.warmup_epochs:
-        return (epoch + 1) / (settings.warmup_epochs + 1)
-    span = max(1, epochs - 1 - settings.warmup_epochs)
-    progress = min(1.0, (epoch - settings.warmup_epochs) / span)
-    floor = settings.min_lr / settings.lr
-    return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2

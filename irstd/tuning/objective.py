@@ -76,7 +76,8 @@ class TrainingObjective:
         pruned = False
         with self.track(self.root, self.params, tune.network, stage="tune", key=key) as run:
             run.tags({"study": study, "trial": str(trial.number)})
-            run.params({**asdict(point), "epochs": recipe.epochs, "seed": self.params.seed})
+            searched = {name: value for name, value in asdict(point).items() if value is not None}
+            run.params({**searched, "epochs": recipe.epochs, "seed": self.params.seed})
             try:
                 result = self.train(
                     self.data,

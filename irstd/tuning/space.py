@@ -17,12 +17,12 @@ class Point:
     Attributes:
         alpha: factor of the loss.
         gamma: exponent of the loss.
-        width: channels of the network.
+        width: channels of the network; None where it has no such argument.
     """
 
     alpha: float
     gamma: float
-    width: int
+    width: int | None
 
 
 def suggest(trial: optuna.Trial, tune: TuneParams) -> Point:
@@ -30,7 +30,7 @@ def suggest(trial: optuna.Trial, tune: TuneParams) -> Point:
     return Point(
         alpha=trial.suggest_float("alpha", tune.alpha.low, tune.alpha.high),
         gamma=trial.suggest_float("gamma", tune.gamma.low, tune.gamma.high),
-        width=int(trial.suggest_categorical("width", tune.widths)),
+        width=int(trial.suggest_categorical("width", tune.widths)) if tune.widths else None,
     )
 
 
@@ -39,9 +39,10 @@ def trial_recipe(recipe: RecipeParams, tune: TuneParams, point: Point) -> Recipe
 
     It validates at least once, however rarely `recipe` does.
     """
+    width = {} if point.width is None else {"width": point.width}
     return recipe.model_copy(
         update={
-            "network": recipe.network.model_copy(update={"width": point.width}),
+            "network": recipe.network.model_copy(update=width),
             "loss": recipe.loss.model_copy(update={"alpha": point.alpha, "gamma": point.gamma}),
             "epochs": tune.epochs,
             "validate_every": min(recipe.validate_every, tune.epochs),
@@ -56,7 +57,7 @@ def study_settings(params: Params, data_checksum: str) -> dict[str, Any]:
         Dotted names and JSON values.
     """
     tune = params.tune
-    low = Point(tune.alpha.low, tune.gamma.low, tune.widths[0])
+    low = Point(tune.alpha.low, tune.gamma.low, tune.widths[0] if tune.widths else None)
     recipe = trial_recipe(params.train.recipes[tune.network], tune, low)
     tree = {
         "data": data_checksum,

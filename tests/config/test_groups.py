@@ -20,7 +20,7 @@ def test_every_published_source_can_be_chosen_and_added():
 
 def test_every_network_has_a_recipe_that_names_all_its_arguments():
     recipes = get_type_hints(Recipes)
-    assert set(recipes) == set(NETWORKS)
+    assert set(recipes) == {name for name, spec in NETWORKS.items() if not spec.variant_of}
     for name, recipe in recipes.items():
         arguments = recipe.model_fields["network"].annotation.model_fields
         assert set(arguments) == set(inspect.signature(NETWORKS[name].build).parameters), name
@@ -29,10 +29,16 @@ def test_every_network_has_a_recipe_that_names_all_its_arguments():
 
 def test_a_recipe_s_network_has_that_network_s_type(root):
     recipes = load_params(root / "params.yaml").train.recipes
-    assert "ispanet" in recipes
-    assert "acm" not in recipes
+    assert set(recipes) == set(get_type_hints(Recipes))
+    assert recipes["acm"].network.model_dump() == {"in_channels": 1, "blocks": 3}
     arguments = recipes["ispanet"].network.model_dump()
     assert arguments == {"in_channels": 1, "width": 16, "variant": "B", "topdown": "R"}
+
+
+def test_a_choice_without_a_name_is_asked_for_it(tree):
+    del tree["train"]["recipes"]["ispanet"]["schedule"]["name"]
+    with pytest.raises(ConfigError, match=r"ispanet\.schedule\.name: missing key"):
+        parse_params(tree, "params.yaml")
 
 
 @pytest.mark.parametrize(
@@ -48,10 +54,11 @@ def test_a_recipe_s_network_has_that_network_s_type(root):
         ("train.recipes.ispanet.network", {"variant": "Z"}, "network.variant: .*'D', got 'Z'"),
         ("train.recipes.ispanet.network", {"topdown": "Q"}, "network.topdown: .*'P', got 'Q'"),
         ("train.recipes.ispanet.network", {"in_channels": 0}, "network.in_channels: .*got 0"),
-        ("train.recipes", {"acm": {}}, "train.recipes.acm: unknown key"),
-        ("train", {"networks": ["acm"]}, "train.networks.0: expected one of: ispanet; got 'acm'"),
+        ("train.recipes", {"unet": {}}, "train.recipes.unet: unknown key"),
+        ("train", {"networks": ["unet"]}, "train.networks.0: expected one of: ispanet, .*'unet'"),
+        ("train", {"networks": ["acm_full"]}, "train.networks.0: expected one of: .*'acm_full'"),
         ("train", {"networks": []}, "train.networks: .* at least 1 item"),
-        ("tune", {"network": "acm"}, "tune.network: expected one of: ispanet; got 'acm'"),
+        ("tune", {"network": "unet"}, "tune.network: expected one of: ispanet, .*; got 'unet'"),
         ("data", {"source": "coco"}, "data.source: expected one of: generated, sirst; got 'coco'"),
         ("data", {"split": "any"}, "data.split: expected one of: seeded, .*; got 'any'"),
         ("validate.mean", {"high": 1.5}, "validate.mean.high: .* less than or equal to 1, got 1.5"),
@@ -61,6 +68,15 @@ def test_a_recipe_s_network_has_that_network_s_type(root):
         ("train.recipes.ispanet.augmentation", {"noise_std": 2}, "noise_std: .* equal to 1, got 2"),
         ("train.recipes.ispanet.optimizer", {"lr": 1e9}, "optimizer.lr: .* equal to 10"),
         ("train.recipes.ispanet.loss", {"alpha": float("inf")}, "loss.alpha: .*finite number"),
+        ("train.recipes.ispanet.loss", {"over": "batch"}, "ispanet.loss.over: unknown key"),
+        ("train.recipes.ispanet.loss", {"name": "hinge"}, "loss.name: .*'f_siou', .*'hinge'"),
+        ("train.recipes.ispanet.optimizer", {"momentum": 0.9}, "optimizer.momentum: unknown key"),
+        ("train.recipes.ispanet.optimizer", {"name": "sgd"}, "optimizer.momentum: missing key"),
+        ("train.recipes.ispanet.schedule", {"name": "steps"}, "schedule.epochs: missing key"),
+        ("train.recipes.ispanet.augmentation.geometry", {"name": "stretch"}, "window: missing key"),
+        ("train.recipes.ispanet.augmentation", {"mask": "most"}, "augmentation.mask: .*'most'"),
+        ("train.recipes.ispanet.crop", {"height": 4}, "crop.height: .*equal to 8, got 4"),
+        ("train.recipes.ispanet", {"pretrained": "a.pth"}, "ispanet.pretrained: unknown key"),
         ("validate.scr_median", {"high": float("nan")}, "scr_median.high: .*finite number"),
     ],
 )

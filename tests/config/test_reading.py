@@ -23,7 +23,7 @@ def test_the_project_s_own_file_is_valid(root):
 def test_all_errors_come_at_once_with_their_paths(tree):
     recipe = tree["train"]["recipes"]["ispanet"]
     recipe["lrr"] = 1
-    recipe["crop"]["height"] = 100
+    recipe["crop"]["height"] = 4
     del recipe["epochs"]
     tree["seed"] = "seven"
     tree["evaluate"]["threshold"] = 2
@@ -33,7 +33,8 @@ def test_all_errors_come_at_once_with_their_paths(tree):
     for expected in (
         "params.yaml: train.recipes.ispanet.lrr: unknown key",
         "params.yaml: train.recipes.ispanet.epochs: missing key",
-        "params.yaml: train.recipes.ispanet.crop.height: Input should be a multiple of 32, got 100",
+        "params.yaml: train.recipes.ispanet.crop.height: "
+        "Input should be greater than or equal to 8, got 4",
         "params.yaml: seed: Input should be a valid integer, got 'seven'",
         "params.yaml: evaluate.threshold: Input should be less than 1, got 2",
     ):
@@ -44,7 +45,8 @@ def test_all_errors_come_at_once_with_their_paths(tree):
 def test_broken_rules_come_with_the_faults_of_single_values(tree):
     recipe = tree["train"]["recipes"]["ispanet"]
     recipe["lrr"] = 1
-    recipe["optimizer"] |= {"lr": "fast", "warmup_epochs": 99}
+    recipe["optimizer"] |= {"lr": "fast"}
+    recipe["schedule"] |= {"warmup_epochs": 99}
     recipe["validate_every"] = 50
     tree["data"] |= {"split": "idx_427", "val_fraction": 2.0}
     tree["data"]["generated"] |= {"train": 0.9, "scr": {"low": 9.0, "high": 2.0, "mid": 3.0}}
@@ -58,7 +60,7 @@ def test_broken_rules_come_with_the_faults_of_single_values(tree):
         "data.generated.scr: low 9.0 is above high 2.0",
         "train.recipes.ispanet.lrr: unknown key",
         "train.recipes.ispanet: validate_every 50 is above epochs 12",
-        "train.recipes.ispanet: optimizer.warmup_epochs 99 is not below epochs 12",
+        "train.recipes.ispanet: schedule.warmup_epochs 99 is not below epochs 12",
         "tune: trials 20 is above attempts 12",
     ):
         assert f"params.yaml: {expected}" in lines
@@ -77,7 +79,7 @@ def test_a_number_is_no_bool_and_no_text(tree):
 def test_1e3_is_a_number(root, tmp_path):
     text = (root / "params.yaml").read_text().replace("min_lr: 0.00001", "min_lr: 1e-5")
     (tmp_path / "params.yaml").write_text(text)
-    assert load_params(tmp_path / "params.yaml").train.recipes["ispanet"].optimizer.min_lr == 1e-5
+    assert load_params(tmp_path / "params.yaml").train.recipes["ispanet"].schedule.min_lr == 1e-5
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,49 @@ from irstd.errors import ConfigError
         ("data.generated.scr", {"low": 9.5}, "data.generated.scr: low 9.5 is above high 9.0"),
         ("validate.mean", {"low": 0.999}, "validate.mean: low 0.999 is above high 0.995"),
         ("train.recipes.ispanet", {"validate_every": 13}, "validate_every 13 is above epochs 12"),
-        ("train.recipes.ispanet.optimizer", {"min_lr": 1.0}, "min_lr 1.0 is above lr 0.01"),
         (
-            "train.recipes.ispanet.optimizer",
-            {"warmup_epochs": 12},
-            "ispanet: optimizer.warmup_epochs 12 is not below epochs 12",
+            "train.recipes.ispanet.schedule",
+            {"min_lr": 1.0},
+            "ispanet: schedule.min_lr 1.0 is above optimizer.lr 0.01",
         ),
-        ("train", {"recipes": {}}, "train: no recipe for ispanet; add train.recipes.<network>"),
+        (
+            "train.recipes.ispanet.schedule",
+            {"warmup_epochs": 12},
+            "ispanet: schedule.warmup_epochs 12 is not below epochs 12",
+        ),
+        (
+            "train.recipes.sgmp_unet.optimizer",
+            {"backbone_lr": 1e-9},
+            "schedule.min_lr 1e-07 is above optimizer.backbone_lr 1e-09",
+        ),
+        ("train.recipes.acm.schedule", {"epochs": [15, 22]}, r"epochs \[15, 22\] do not rise, or"),
+        ("train.recipes.acm.schedule", {"epochs": [9, 9]}, r"epochs \[9, 9\] do not rise, or"),
+        ("train.recipes.acm.normalisation", {"std": [1.0, 2.0]}, "has 1 means and 2 deviations"),
+        (
+            "train.recipes.rdian.normalisation",
+            {"mean": [0.1, 0.2, 0.3], "std": [1.0, 1.0, 1.0]},
+            "has 3 means and 3 deviations; .*in_channels 1 of each",
+        ),
+        (
+            "train.recipes.alcnet.augmentation.geometry",
+            {"pad": "mean"},
+            "alcnet: augmentation.geometry.pad 'mean' needs one normalisation.mean, not 3",
+        ),
+        ("train.recipes.acm.crop", {"width": 160}, "transpose 0.5 needs a square crop, not 128 x"),
+        (
+            "train.recipes.lpnet.loss",
+            {"stride": 5},
+            "lpnet: loss.stride 5 is not network.stride 10",
+        ),
+        (
+            "train",
+            {"recipes": {}},
+            "train: no recipe for ispanet, acm; add train.recipes.<network>",
+        ),
         ("train", {"recipes": {}}, "tune.network 'ispanet' has no recipe in train.recipes"),
         ("export", {"sizes": [[2, 2], [3, 5], [2, 2]]}, r"export\.sizes: .* names one twice"),
+        ("tune", {"network": "acm"}, "'acm' has the loss 'soft_iou', not 'f_siou'"),
+        ("tune", {"widths": []}, r"'ispanet' needs at least one value in tune.widths, got \[\]"),
         ("tune", {"widths": [16, 32, 16]}, r"tune\.widths: \[16, 32, 16\] names one twice"),
         ("tune", {"trials": 13}, "tune: trials 13 is above attempts 12"),
         ("tune", {"min_epochs": 3}, "tune: min_epochs 3 is above epochs 2"),
@@ -43,8 +77,18 @@ def test_impossible_combinations(tree, place, changes, message):
 def test_equal_bounds_and_no_warm_up_are_possible(tree):
     tree["data"]["generated"]["scr"] = {"low": 5.0, "high": 5.0}
     tree["train"]["recipes"]["ispanet"] |= {"epochs": 1, "validate_every": 1}
-    tree["train"]["recipes"]["ispanet"]["optimizer"] |= {"warmup_epochs": 0, "min_lr": 0.01}
+    tree["train"]["recipes"]["ispanet"]["schedule"] |= {"warmup_epochs": 0, "min_lr": 0.01}
     assert parse_params(tree, "params.yaml").train.recipes["ispanet"].epochs == 1
+
+
+def test_a_network_without_width_is_tuned_without_widths(tree):
+    acm = tree["train"]["recipes"]["acm"]
+    acm["loss"] = tree["train"]["recipes"]["ispanet"]["loss"]
+    tree["tune"] |= {"network": "acm"}
+    with pytest.raises(ConfigError, match=r"'acm' needs no value in tune.widths, got \[16, 32\]"):
+        parse_params(tree, "params.yaml")
+    tree["tune"] |= {"widths": []}
+    assert parse_params(tree, "params.yaml").tune.widths == ()
 
 
 def test_duplicates_are_reported_beside_missing_recipes(tree):

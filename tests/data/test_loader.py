@@ -68,6 +68,45 @@ def test_batches_do_not_depend_on_workers_or_on_the_epochs_before(data, workers)
         assert torch.equal(mask, mask2)
 
 
+def test_clips_come_with_the_mask_of_their_target_frame(tmp_path):
+    rng = np.random.default_rng(0)
+    images = (
+        RawImage(
+            f"s{sequence}_{frame}",
+            "val" if sequence == 2 else "train",
+            np.full((40, 50), 10 * sequence + frame, np.uint8),
+            (rng.random((40, 50)) > 0.99).astype(np.uint8),
+            f"s{sequence}",
+            frame,
+        )
+        for sequence in range(3)
+        for frame in range(4)
+    )
+    write_prepared(tmp_path, images, "test")
+    clips = PreparedData(tmp_path)
+    sgmp = load_params(Path(__file__).parents[2] / "params.yaml").train.recipes["sgmp_unet"]
+    still = {"brightness": 0.0, "contrast": 0.0, "flip_horizontal": 0.0}
+    recipe = sgmp.model_copy(
+        update={"augmentation": sgmp.augmentation.model_copy(update=still), "batch_size": 8}
+    )
+    ((image, mask),) = training_loader(Crops(clips, recipe, NATIVE, 9, 6, 3), False)
+    assert image.shape == (8, 6, 1, 64, 64)
+    assert mask.shape == (8, 1, 64, 64)
+    greys = (255 * image).round().int().amax((2, 3, 4))
+    for clip in greys.tolist():
+        sequence, frame = divmod(clip[3], 10)
+        assert clip == [10 * sequence + (frame + step) % 4 for step in range(-3, 3)]
+    (_, clip, truth), *_ = list(image_loader(Images(clips, "val", 6, 3)))
+    assert clip.shape == (6, 40, 50)
+    assert truth.shape == (40, 50)
+
+
+def test_mean_padding_is_what_the_network_sees_as_zero(data):
+    acm = load_params(Path(__file__).parents[2] / "params.yaml").train.recipes["acm"]
+    (image, _), *_ = training_loader(Crops(data, acm, NATIVE, 9), False)
+    assert (image == np.float32(acm.normalisation.mean[0])).float().mean() > 0.8
+
+
 def test_a_batch_is_no_larger_than_the_data(data):
     loader = training_loader(
         Crops(data, RECIPE.model_copy(update={"batch_size": 64}), NATIVE, 9), False

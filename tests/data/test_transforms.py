@@ -1,65 +1,85 @@
-"""Augmentation moves image and mask together and keeps masks binary."""
+"""Augmentation moves frames and mask together and keeps masks binary where they should be."""
+
+from typing import Any
 
 import numpy as np
 import pytest
 
-from irstd.config import AugmentationParams, CropParams
-from irstd.data.transforms import augment, random_crop, random_scale
+from irstd.config import AugmentationParams, CropParams, ScaleParams
+from irstd.data.transforms import augment, random_crop, resize, scaled_size
 
-PAPER = AugmentationParams.model_validate(
-    {
-        "long_side_scale": {"low": 0.5, "high": 2.0},
-        "aspect_ratio": {"low": 0.58, "high": 1.85},
-        "target_crop": 0.8,
-        "flip": 0.5,
-        "noise_std": 0.02,
-    }
-)
+SCALE = {
+    "name": "scale",
+    "long_side_scale": {"low": 0.5, "high": 2.0},
+    "aspect_ratio": {"low": 0.58, "high": 1.85},
+    "target_crop": 0.8,
+    "pad": "black",
+}
+NATIVE = {"name": "native", "target_crop": 0.0, "pad": "mean"}
+LONG_SIDE = {
+    "name": "long_side",
+    "long_side_px": {"low": 60, "high": 180},
+    "target_crop": 0.5,
+    "pad": "black",
+}
+SHORTER_SIDE = {"name": "shorter_side", "target_crop": 0.0}
+STRETCH = {"name": "stretch", "window": {"low": 1.0, "high": 1.0}}
+WINDOW = {"name": "stretch", "window": {"low": 0.5, "high": 1.0}}
+GEOMETRIES = [SCALE, NATIVE, LONG_SIDE, SHORTER_SIDE, STRETCH, WINDOW]
 CROP = CropParams(height=32, width=64)
+SQUARE = CropParams(height=48, width=48)
+
+
+def settings(geometry: dict[str, Any], mask: str = "half", **changes: float) -> AugmentationParams:
+    """The geometry, and nothing else but the changes."""
+    shares = ("flip_horizontal", "flip_vertical", "transpose", "blur")
+    still = dict.fromkeys((*shares, "brightness", "contrast", "noise_std"), 0.0)
+    return AugmentationParams.model_validate(
+        {"geometry": geometry, "mask": mask, **still, **changes}
+    )
 
 
 def scene(height: int = 90, width: int = 120) -> tuple[np.ndarray, np.ndarray]:
     mask = np.zeros((height, width), np.uint8)
     mask[40:46, 70:78] = 1
-    return (0.2 + 0.6 * mask).astype(np.float32), mask
+    return (0.2 + 0.6 * mask).astype(np.float32)[None], mask
 
 
-def test_image_and_mask_move_together():
+def run(chosen: AugmentationParams, seed: int, crop: CropParams = CROP, frames: int = 1) -> Any:
     image, mask = scene()
+    stack = np.repeat(image, frames, axis=0)
+    return augment(stack, mask, crop, chosen, 0.2, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda g: g["name"])
+def test_image_and_mask_move_together(geometry):
+    chosen = settings(geometry, flip_horizontal=0.5, flip_vertical=0.5, transpose=0.5)
     for seed in range(40):
-        crop, target = augment(
-            image,
-            mask,
-            CROP,
-            PAPER.model_copy(update={"noise_std": 0.0}),
-            np.random.default_rng(seed),
-        )
-        assert crop.shape == target.shape == (32, 64)
-        assert crop.dtype == np.float32
+        frames, target = run(chosen, seed, SQUARE)
+        assert frames.shape == (1, 48, 48)
+        assert target.shape == (48, 48)
+        assert frames.dtype == target.dtype == np.float32
         assert set(np.unique(target)) <= {0, 1}
         if target.any():
             # Along the border a pixel is half covered; inside and outside it is not.
-            assert crop[target == 1].mean() > 0.6
-        assert crop[target == 0].mean() < 0.35
+            assert frames[0][target == 1].mean() > 0.55
+        assert frames[0][target == 0].mean() < 0.35
 
 
-def test_the_same_seed_gives_the_same_crop():
-    image, mask = scene()
-    one, other = (augment(image, mask, CROP, PAPER, np.random.default_rng(3)) for _ in range(2))
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda g: g["name"])
+def test_the_same_seed_gives_the_same_crop(geometry):
+    chosen = settings(geometry, flip_horizontal=0.5, blur=0.5, contrast=0.5, noise_std=0.02)
+    one, other = run(chosen, 3), run(chosen, 3)
     assert np.array_equal(one[0], other[0])
     assert np.array_equal(one[1], other[1])
-    different = augment(image, mask, CROP, PAPER, np.random.default_rng(4))
-    assert not np.array_equal(one[0], different[0])
+    assert not np.array_equal(one[0], run(chosen, 4)[0])
 
 
 def test_scales_stay_in_the_paper_s_range():
-    image, mask = scene(100, 100)
-    shapes = [
-        random_scale(image, mask, PAPER, np.random.default_rng(seed))[0].shape
-        for seed in range(300)
-    ]
-    long_sides = [max(shape) / 100 for shape in shapes]
-    ratios = [width / height for height, width in shapes]
+    paper = ScaleParams.model_validate(SCALE)
+    sizes = [scaled_size((100, 100), paper, np.random.default_rng(seed)) for seed in range(300)]
+    long_sides = [max(size) / 100 for size in sizes]
+    ratios = [width / height for height, width in sizes]
     assert 0.5 <= min(long_sides) < 0.55
     assert 1.85 < max(long_sides) <= 2.0
     # A side of at least 27 pixels is rounded by half a pixel at most.
@@ -67,28 +87,135 @@ def test_scales_stay_in_the_paper_s_range():
     assert 1.7 < max(ratios) <= 1.85 * 1.03
 
 
+def sides_of_square(geometry: dict[str, Any], crop: CropParams) -> set[int]:
+    """Sides of a bright image of 100 x 100 within black padding."""
+    image, mask = np.ones((1, 100, 100), np.float32), np.zeros((100, 100), np.uint8)
+    found = set()
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        frames, _ = augment(image, mask, crop, settings(geometry), 0.0, rng)
+        found.add(int(frames[0, :, 0].sum()))
+    return found
+
+
+def test_the_long_side_comes_to_a_number_of_pixels():
+    found = sides_of_square(LONG_SIDE, CropParams(height=200, width=200))
+    assert 60 <= min(found) < 75
+    assert 165 < max(found) <= 180
+
+
+def test_the_shorter_side_fills_the_crop():
+    image, mask = scene(90, 120)
+    small = CropParams(height=30, width=30)
+    frames, _ = augment(image, mask, small, settings(SHORTER_SIDE), 0.0, np.random.default_rng(0))
+    assert frames.shape == (1, 30, 30)
+    assert frames.min() > 0.1, "no padding"
+    wide = CropParams(height=30, width=60)
+    frames, _ = augment(image, mask, wide, settings(SHORTER_SIDE), 0.0, np.random.default_rng(0))
+    assert frames.min() > 0.1
+
+
+def test_the_whole_image_is_stretched_and_a_window_of_it():
+    image, mask = scene()
+    frames, target = run(settings(STRETCH), 0)
+    expected = resize(image, mask.astype(np.float32), (32, 64))
+    assert np.array_equal(frames, expected[0])
+    assert np.array_equal(target, expected[1] > 0.5)
+    areas = [run(settings(WINDOW), seed)[1].sum() for seed in range(40)]
+    whole = target.sum()
+    assert max(areas) > 1.5 * whole, "a window of half the side shows the target larger"
+    assert max(areas) < 5 * whole
+
+
+@pytest.mark.parametrize("rule", ["half", "any", "soft"])
+def test_a_mask_pixel_by_the_share_that_is_covered(rule):
+    image = np.zeros((1, 4, 8), np.float32)
+    mask = np.zeros((4, 8), np.uint8)
+    mask[:2, 2] = 1  # half of one pixel of 2 x 2
+    mask[2:, 4:6] = 1  # a whole one
+    mask[0, 7] = 1  # a quarter
+    crop = CropParams.model_construct(height=2, width=4)
+    _, target = augment(image, mask, crop, settings(STRETCH, rule), 0.0, np.random.default_rng(0))
+    expected = {
+        "half": [[0, 0, 0, 0], [0, 0, 1, 0]],
+        "any": [[0, 1, 0, 1], [0, 0, 1, 0]],
+        "soft": [[0, 0.5, 0, 0.25], [0, 0, 1, 0]],
+    }
+    assert target.tolist() == expected[rule]
+
+
 def test_crops_hold_a_target_as_often_as_asked():
     image, mask = scene(256, 256)
+    covered = mask.astype(np.float32)
     small = CropParams(height=32, width=32)
     rng = np.random.default_rng(0)
-    always = [random_crop(image, mask, small, 1.0, rng)[1].any() for _ in range(50)]
-    never = [random_crop(image, mask, small, 0.0, rng)[1].any() for _ in range(400)]
+    always = [random_crop(image, covered, small, 1.0, 0.0, rng)[1].any() for _ in range(50)]
+    never = [random_crop(image, covered, small, 0.0, 0.0, rng)[1].any() for _ in range(400)]
     assert all(always)
     # A crop meets the 6 x 8 target in (31 + 6)(31 + 8) of 225^2 positions: 11 of 400 expected.
     assert 1 <= sum(never) <= 30
 
 
-def test_a_small_image_is_padded_with_zeros():
-    image, mask = np.ones((10, 20), np.float32), np.ones((10, 20), np.uint8)
-    crop, target = random_crop(image, mask, CROP, 1.0, np.random.default_rng(0))
-    assert crop.shape == (32, 64)
-    assert crop.sum() == target.sum() == 200
+def test_a_small_image_is_padded_below_and_at_the_right():
+    image, mask = np.ones((1, 10, 20), np.float32), np.ones((10, 20), np.float32)
+    frames, target = random_crop(image, mask, CROP, 1.0, 0.25, np.random.default_rng(0))
+    assert frames.shape == (1, 32, 64)
+    assert frames[0, :10, :20].min() == 1
+    assert (frames == 0.25).sum() == 32 * 64 - 200
+    assert target.sum() == 200
+
+
+def test_flips_are_exact():
+    image = np.arange(48 * 48, dtype=np.float32).reshape(1, 48, 48) / 2304
+    mask = np.triu(np.ones((48, 48), np.uint8))
+    for change, moved in {
+        "flip_horizontal": lambda x: x[..., ::-1],
+        "flip_vertical": lambda x: x[..., ::-1, :],
+        "transpose": lambda x: x.swapaxes(-1, -2),
+    }.items():
+        chosen = settings(NATIVE, **{change: 1.0})
+        frames, target = augment(image, mask, SQUARE, chosen, 0.0, np.random.default_rng(0))
+        assert np.array_equal(frames, moved(image)), change
+        assert np.array_equal(target, moved(mask)), change
+
+
+def test_blur_softens_and_leaves_the_mask():
+    plain = run(settings(STRETCH), 0)
+    blurred = [run(settings(STRETCH, blur=1.0), seed) for seed in range(10)]
+    assert all(np.array_equal(plain[1], target) for _, target in blurred)
+    assert all(frames.std() <= plain[0].std() + 1e-6 for frames, _ in blurred)
+    assert min(frames.std() for frames, _ in blurred) < 0.95 * plain[0].std()
+
+
+def test_brightness_and_contrast_change_half_of_the_frames_each_by_itself():
+    plain, _ = run(settings(STRETCH), 0, frames=6)
+    for change in ("brightness", "contrast"):
+        means = np.array(
+            [
+                run(settings(STRETCH, **{change: 0.1}), seed, frames=6)[0].mean((1, 2))
+                for seed in range(40)
+            ]
+        )
+        same = np.isclose(means, plain.mean((1, 2)), atol=1e-6)
+        assert 0.35 < same.mean() < 0.65
+        assert all(len(set(row)) > 1 for row in means[:5])
+        assert np.abs(means - plain.mean((1, 2))).max() <= 0.1
+
+
+def test_frames_of_a_clip_share_their_geometry():
+    chosen = settings(WINDOW, flip_horizontal=0.5)
+    for seed in range(10):
+        frames, _ = run(chosen, seed, frames=3)
+        assert np.array_equal(frames[0], frames[1])
+        assert np.array_equal(frames[0], frames[2])
 
 
 @pytest.mark.parametrize("side", [1, 7])
-def test_tiny_images_and_empty_masks_work(side):
-    image, mask = np.full((side, side), 0.5, np.float32), np.zeros((side, side), np.uint8)
-    crop, target = augment(image, mask, CROP, PAPER, np.random.default_rng(1))
-    assert crop.shape == (32, 64)
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda g: g["name"])
+def test_tiny_images_and_empty_masks_work(side, geometry):
+    image, mask = np.full((1, side, side), 0.5, np.float32), np.zeros((side, side), np.uint8)
+    chosen = settings(geometry, blur=1.0, noise_std=0.02, brightness=1.0)
+    frames, target = augment(image, mask, CROP, chosen, 0.0, np.random.default_rng(1))
+    assert frames.shape == (1, 32, 64)
     assert not target.any()
-    assert 0 <= crop.min() <= crop.max() <= 1
+    assert 0 <= frames.min() <= frames.max() <= 1

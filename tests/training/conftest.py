@@ -19,6 +19,7 @@ def recipe() -> RecipeParams:
     changed = {
         "epochs": 3,
         "batch_size": 4,
+        "schedule": base.schedule.model_copy(update={"warmup_epochs": 0}),
         "crop": base.crop.model_copy(update={"height": 32, "width": 32}),
     }
     return base.model_copy(update=changed)

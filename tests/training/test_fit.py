@@ -146,8 +146,13 @@ def test_fill_trains_on_one_size(small_data, recipe):
 
 
 def test_early_stop_ends_when_nothing_improves(small_data, recipe, tmp_path):
-    still = recipe.optimizer.model_copy(update={"lr": 1e-12, "min_lr": 0.0})
-    patient = recipe.model_copy(update={"early_stop_patience": 1, "epochs": 9, "optimizer": still})
+    changes = {
+        "early_stop_patience": 1,
+        "epochs": 9,
+        "optimizer": recipe.optimizer.model_copy(update={"lr": 1e-12}),
+        "schedule": recipe.schedule.model_copy(update={"min_lr": 0.0}),
+    }
+    patient = recipe.model_copy(update=changes)
     stopped = run(small_data, patient, tmp_path)
     assert len(stopped.history) < 9
     again = run(small_data, patient, tmp_path)

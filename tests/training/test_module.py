@@ -1,29 +1,120 @@
-"""The learning rate follows the recipe of ISPANet, V-A."""
+"""Frozen batch norms, the rate that is recorded, and every recipe trained for a moment."""
 
-import itertools
+from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
 
-from irstd.config import OptimizerParams
-from irstd.training.module import rate
+from irstd.config import CropParams, FitParams, PolyParams, RecipeParams, load_params
+from irstd.models import network_spec
+from irstd.training import fit
 
-PAPER = OptimizerParams(lr=0.01, min_lr=1e-5, warmup_epochs=5)
-
-
-def test_it_warms_up_over_five_epochs_and_ends_at_the_minimum():
-    rates = [0.01 * rate(epoch, 200, PAPER) for epoch in range(200)]
-    assert rates[:5] == pytest.approx([0.01 * k / 6 for k in range(1, 6)])
-    assert max(rates) == rates[5] == pytest.approx(0.01)
-    assert rates[-1] == pytest.approx(1e-5)
-    assert all(a >= b for a, b in itertools.pairwise(rates[5:]))
+NATIVE = FitParams(method="native", height=64, width=64)
+RECIPES = load_params(Path(__file__).parents[2] / "params.yaml").train.recipes
 
 
-def test_half_way_down_it_is_the_mean_of_both_ends():
-    assert 0.01 * rate(102, 200, PAPER) == pytest.approx((0.01 + 1e-5) / 2, rel=0.01)
+def small(name: str, side: int = 32, **changes: Any) -> RecipeParams:
+    common = {"crop": CropParams(height=side, width=side), "epochs": 4, "batch_size": 2}
+    poly = PolyParams(name="poly", power=0.9, min_lr=0.0, per="epoch")
+    return RECIPES[name].model_copy(
+        update=common | {"schedule": poly, "validate_every": 1} | changes
+    )
 
 
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_short_trainings_are_defined(epochs):
-    none = OptimizerParams(lr=0.01, min_lr=1e-5, warmup_epochs=0)
-    assert rate(0, epochs, none) == 1
-    assert 0 < rate(epochs - 1, epochs, PAPER) <= 1
+class Norms(pl.Callback):
+    """Remembers the statistics of the first batch norm, and which are in training mode."""
+
+    def __init__(self) -> None:
+        self.means: list[Tensor] = []
+        self.training: list[set[bool]] = []
+
+    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+        norms = [m for m in module.network.modules() if isinstance(m, nn.BatchNorm2d)]
+        self.training.append({norm.training for norm in norms})
+        self.means.append(norms[0].running_mean.clone())
+
+
+class Die(pl.Callback):
+    """Ends the training in an error at the start of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.current_epoch == self.epoch:
+            raise RuntimeError("killed")
+
+
+def run(data, name, recipe, folder=None, **options):
+    return fit(data, name, recipe, 7, NATIVE, folder, progress=False, **options)
+
+
+def test_batch_norms_keep_their_statistics_after_the_given_epochs(small_data):
+    norms = Norms()
+    run(small_data, "acm", small("acm", freeze_norm_after=2), callbacks=[norms])
+    assert norms.training == [{True}] * 6 + [{False}] * 6  # three steps an epoch
+    assert not torch.equal(norms.means[4], norms.means[5])
+    assert all(torch.equal(norms.means[5], mean) for mean in norms.means[6:])
+
+
+@pytest.mark.parametrize("per", ["epoch", "iteration"])
+def test_frozen_norms_and_schedules_survive_a_kill(small_data, tmp_path, per):
+    poly = PolyParams(name="poly", power=0.9, min_lr=0.0, per=per)
+    recipe = small("acm", freeze_norm_after=2, schedule=poly)
+    undisturbed = run(small_data, "acm", recipe, tmp_path / "one", fingerprint="f")
+    for epoch in (1, 3):  # before the norms freeze, and afterwards
+        with pytest.raises(RuntimeError, match="killed"):
+            run(
+                small_data, "acm", recipe, tmp_path / "two", fingerprint="f", callbacks=[Die(epoch)]
+            )
+    norms = Norms()
+    resumed = run(small_data, "acm", recipe, tmp_path / "two", fingerprint="f", callbacks=[norms])
+    assert resumed.resumed
+    assert norms.training == [{False}] * 3
+    assert resumed.history == undisturbed.history
+    expected = undisturbed.network.state_dict()
+    for name, value in resumed.network.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_the_history_has_the_rate_of_each_epoch(small_data):
+    history = run(small_data, "acm", small("acm")).history
+    lr = RECIPES["acm"].optimizer.lr
+    expected = [lr * (1 - epoch / 5) ** 0.9 for epoch in range(4)]
+    assert [row["lr"] for row in history] == pytest.approx(expected)
+
+
+SIDES = {
+    "pqgnet": 256,
+    "mpcnet": 32,
+    "lpnet": 40,
+    "sgmp_unet": 32,
+    "alcnet": 32,
+    "dnanet": 32,
+    "agpcnet": 80,
+    "rdian": 32,
+    "mtunet": 32,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SIDES)
+def test_every_recipe_trains(small_data, name):
+    recipe = small(name, SIDES[name], epochs=1, schedule=RECIPES[name].schedule)
+    result = run(small_data, name, recipe)
+    (row,) = result.history
+    assert 0 <= row["val_iou"] <= 1
+    assert result.preprocessing.frames == network_spec(name).frames
+    assert not result.network.training
+
+
+@pytest.mark.slow
+def test_lpnet_trains_with_a_target_for_its_attention(small_data):
+    base = small("lpnet", 40, epochs=1)
+    assert base.loss.sigma is not None
+    plain = base.model_copy(update={"loss": base.loss.model_copy(update={"sigma": None})})
+    losses = [run(small_data, "lpnet", r).history[0]["train_loss"] for r in (base, plain)]
+    assert losses[0] > losses[1]

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from irstd.data.clips import clip_positions, clip_rows, read_clip, sliding_clips, stack_frames
+from irstd.data.sources import RawImage
+from irstd.data.store import PreparedData, write_prepared
+from irstd.errors import DataError
+
+FRAMES, TARGET = 6, 3
+
+
+def raw(name: str, value: int, sequence: str | None, frame: int | None, side: int = 8) -> RawImage:
+    image = np.full((side, side), value, np.uint8)
+    image[0, 0] = 1
+    mask = np.zeros((side, side), np.uint8)
+    return RawImage(name, "train", image, mask, sequence=sequence, frame=frame)
+
+
+@pytest.fixture
+def data(tmp_path) -> PreparedData:
+    """A sequence of four frames out of order, one of a single frame, and a still image."""
+    images = [raw(f"a{frame}", 10 + frame, "a", frame) for frame in (2, 0, 3, 1)]
+    images += [raw("b0", 50, "b", 0), raw("still", 90, None, None)]
+    write_prepared(tmp_path, images, "test")
+    return PreparedData(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("position", "expected"),
+    [(0, [5, 6, 7, 0, 1, 2]), (3, [0, 1, 2, 3, 4, 5]), (7, [4, 5, 6, 7, 0, 1])],
+)
+def test_positions_run_around_the_ends(position, expected):
+    assert clip_positions(position, 8, FRAMES, TARGET) == expected
+
+
+def test_a_clip_follows_the_frames_of_its_own_sequence(data):
+    ids = data.index["id"].tolist()
+    assert [ids[row] for row in clip_rows(data, ids.index("a0"), FRAMES, TARGET)] == [
+        "a1", "a2", "a3", "a0", "a1", "a2",
+    ]  # fmt: skip
+    clip = read_clip(data, ids.index("a2"), FRAMES, TARGET)
+    assert clip.shape == (FRAMES, 8, 8)
+    assert clip[:, 1, 1].tolist() == [13, 10, 11, 12, 13, 10]
+
+
+@pytest.mark.parametrize("name", ["b0", "still"])
+def test_a_lone_image_is_repeated(data, name):
+    row = data.index["id"].tolist().index(name)
+    assert clip_rows(data, row, FRAMES, TARGET) == [row] * FRAMES
+
+
+def test_single_frames_stay_images(data):
+    assert read_clip(data, 0, 1, 0).shape == (8, 8)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 6, 7, 9, 20])
+def test_sliding_gives_every_clip_once_and_equal_to_the_indexed_one(length):
+    images = [np.full((2, 3), index, np.uint8) for index in range(length)]
+    clips = dict(sliding_clips(iter(images), FRAMES, TARGET, "video"))
+    assert sorted(clips) == list(range(length))
+    for position, clip in clips.items():
+        expected = clip_positions(position, length, FRAMES, TARGET)
+        assert clip[:, 0, 0].tolist() == expected
+
+
+def test_nothing_slides_over_nothing():
+    assert list(sliding_clips(iter(()), FRAMES, TARGET, "video")) == []
+
+
+def test_frames_of_unequal_size_are_refused():
+    with pytest.raises(DataError, match=r"seq: the frames of a sequence must have one size"):
+        stack_frames([np.zeros((2, 2)), np.zeros((2, 3))], "seq")
