@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from irstd.config import Params, load_params
-from irstd.errors import IrstdError
+from irstd.errors import ConfigError, IrstdError
 
 # Nothing that this program starts reports home.
 TELEMETRY_OFF = {
@@ -30,6 +30,16 @@ data_app = typer.Typer(help="Data sets of this project.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 Network = Annotated[str, typer.Argument(help="Model id, one of train.networks in params.yaml.")]
+NetworkOrFile = Annotated[
+    str | None, typer.Argument(help="Model id, one of train.networks; none: of a file, with -o.")
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="A weight file of this program, or a published one.")
+]
+Published = Annotated[
+    str | None, typer.Option("--network", help="Model id of a published weight file.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")]
 
 
 class DataSet(StrEnum):
@@ -63,27 +73,126 @@ def train(network: Network) -> None:
 
 
 @app.command()
-def evaluate(network: Network) -> None:
-    """Measure a trained network on the test part."""
-    from irstd.stages.evaluate import evaluate as stage
+def evaluate(
+    network: NetworkOrFile = None,
+    weights: Weights = None,
+    onnx: Annotated[Path | None, typer.Option(help="An ONNX file of this program.")] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Folder with a probability map per test image: ID.png or ID.npy."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the results of a file.")
+    ] = None,
+    published: Published = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure a trained network, or any file (with -o), on the test part."""
+    if network is not None:
+        _no_file_options(network, weights, onnx, predictions, output, published, overwrite)
+        from irstd.stages.evaluate import evaluate as stage
 
-    stage(Path(), _params(), network)
+        stage(Path(), _params(), network)
+        return
+    from irstd.stages.evaluate_file import evaluate_file
+
+    metrics = evaluate_file(
+        Path(),
+        _params(),
+        _output(output, "evaluate", "--weights, --onnx, --predictions"),
+        weights=weights,
+        onnx=onnx,
+        predictions=predictions,
+        network=published,
+        overwrite=overwrite,
+    )
+    typer.echo(f"{output}: IoU {metrics['iou']:.4f} on {metrics['n_images']} test images")
 
 
 @app.command()
-def export(network: Network) -> None:
-    """Write the ONNX file, if it gives what the network gives."""
-    from irstd.stages.export import export as stage
+def export(
+    network: NetworkOrFile = None,
+    weights: Weights = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The .onnx file of a weight file.")
+    ] = None,
+    published: Published = None,
+    height: Annotated[
+        int | None, typer.Option(min=1, help="Of the input, for a network of one size.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Of the input, for a network of one size.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write the ONNX file of a trained network, or of any weights, if both give the same."""
+    if network is not None:
+        _no_file_options(network, weights, output, published, height, width, overwrite)
+        from irstd.stages.export import export as stage
 
-    stage(Path(), _params(), network)
+        stage(Path(), _params(), network)
+        return
+    if weights is None or (height is None) != (width is None):
+        raise ConfigError(
+            "irstd export: expected NETWORK, or --weights FILE -o OUT.onnx with both --height and "
+            "--width or neither"
+        )
+    from irstd.stages.export import export_file
+
+    export_file(
+        Path(),
+        _params(),
+        weights,
+        _output(output, "export", "--weights"),
+        network=published,
+        size=None if height is None or width is None else (height, width),
+        overwrite=overwrite,
+    )
 
 
 @app.command()
-def register() -> None:
-    """Put the exported networks into the MLflow model registry."""
-    from irstd.stages.register import register as stage
+def register(
+    onnx: Annotated[
+        Path | None, typer.Option(help="One ONNX file that no stage has made, as imported.")
+    ] = None,
+) -> None:
+    """Put the exported networks, or one ONNX file, into the MLflow model registry."""
+    if onnx is None:
+        from irstd.stages.register import register as stage
 
-    stage(Path(), _params())
+        stage(Path(), _params())
+        return
+    from irstd.stages.register import register_file
+
+    receipt = register_file(Path(), _params(), onnx)
+    typer.echo(f"{onnx}: models:/{receipt['model']}/{receipt['version']['version']}")
+
+
+@app.command("import-weights")
+def import_weights(
+    network: Annotated[str, typer.Argument(help="Model id; `irstd models` lists them.")],
+    source: Annotated[Path, typer.Argument(help="Weight file as published.", metavar="FILE")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file to write.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Argument of the network; repeatable."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Read published weights (.pth, .pth.tar, .pt, .pkl, .params), running nothing in them."""
+    from irstd.stages.import_weights import import_weights as stage
+
+    stage(Path(), network, source, output, settings or (), overwrite)
+
+
+@app.command()
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with full citations.")] = False,
+) -> None:
+    """List the networks: parameters, cost, paper, input, legal sizes."""
+    from irstd.stages.models import as_text, list_networks
+
+    typer.echo(as_text(list_networks(), as_json=as_json))
 
 
 @app.command()
@@ -133,15 +242,17 @@ def predict(
     threshold: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Default: the model's own.")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace earlier results.")
+    overwrite: Overwrite = False,
+    tta: Annotated[
+        bool,
+        typer.Option("--tta", help="Average over mirror images and scales (SGMP-UNet's paper)."),
     ] = False,
 ) -> None:
     """Detect targets: mask, overlay and detections (JSON, CSV) of each image."""
     from irstd.stages.predict import run_predict
 
     summary = run_predict(
-        images, output, model=model, root=Path(), threshold=threshold, overwrite=overwrite
+        images, output, model=model, root=Path(), threshold=threshold, overwrite=overwrite, tta=tta
     )
     for failure in summary.failures:
         typer.echo(f"irstd: {failure.file}: {failure.reason}", err=True)
@@ -190,6 +301,27 @@ def data_add(
     from irstd.stages.add_data import add_data
 
     typer.echo(add_data(Path(), name.value, source))
+
+
+def _no_file_options(network: str, *options: object) -> None:
+    """Refuse a network together with a file, which is a different task.
+
+    Raises:
+        ConfigError: an option is given.
+    """
+    if any(option not in (None, False) for option in options):
+        raise ConfigError(
+            f"NETWORK ({network}) runs the stage of the pipeline and takes no options; for a file "
+            "leave it out (--network NAME says of which network published weights are)"
+        )
+
+
+def _output(output: Path | None, command: str, options: str) -> Path:
+    if output is None:
+        raise ConfigError(
+            f"irstd {command}: expected NETWORK, or a file ({options}) and -o for its results"
+        )
+    return output
 
 
 def _params() -> Params:

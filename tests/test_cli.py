@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from irstd import cli
+from irstd.errors import IrstdError
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
     "prepare", "validate", "train", "evaluate", "export", "register",
-    "track", "tune", "report", "predict", "profile", "data",
+    "track", "tune", "report", "predict", "profile", "data", "import-weights", "models",
 ]  # fmt: skip
 ABSENT = [
     "dvc",
@@ -74,6 +75,34 @@ def test_an_error_is_one_message_and_no_traceback(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("irstd: params.yaml: not found")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate"], "evaluate: expected NETWORK, or a file"),
+        (["evaluate", "--onnx", "a.onnx"], "-o for its results"),
+        (["evaluate", "ispanet", "--onnx", "a.onnx"], "takes no options"),
+        (["evaluate", "ispanet", "-o", "found"], "takes no options"),
+        (["evaluate", "ispanet", "--overwrite"], "takes no options"),
+        (["evaluate", "-o", "found"], "expected exactly one of --weights"),
+        (["evaluate", "--weights", "a", "--onnx", "b", "-o", "found"], "expected exactly one of"),
+        (["evaluate", "--weights", "a", "-o", "found"], "irstd prepare"),
+        (["export"], "expected NETWORK, or --weights FILE"),
+        (["export", "--weights", "a"], "-o for its results"),
+        (["export", "ispanet", "--height", "8"], "takes no options"),
+        (["export", "--weights", "a", "-o", "b.onnx", "--height", "8"], "both --height and"),
+        (["export", "--weights", "a", "-o", "b.onnx"], "a: no such weight file"),
+        (["register", "--onnx", "a.onnx"], "no such ONNX file"),
+        (["import-weights", "none", "a", "-o", "b.safetensors"], "unknown network 'none'"),
+        (["import-weights", "acm", "a", "-o", "b.safetensors"], "a: no such weight file"),
+    ],
+)
+def test_wrong_combinations_are_explained(project, monkeypatch, arguments, message):
+    monkeypatch.chdir(project)
+    result = CliRunner().invoke(cli.app, arguments)
+    assert isinstance(result.exception, IrstdError)
+    assert message in str(result.exception)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ def test_the_committed_parameters_are_the_demo_profile():
 
 
 def test_every_profile_is_valid(root):
-    assert profile_names(root) == ["demo", "sirst", "sirst-cpu", "sirst-hr", "smoke"]
+    assert profile_names(root) == ["demo", "demo-all", "sirst", "sirst-cpu", "sirst-hr", "smoke"]
     for name in profile_names(root):
         use_profile(root, name, discard_edits=False)
         assert load_params(root / "params.yaml").profile == name
@@ -40,8 +40,8 @@ def test_the_paper_s_recipe(root):
         200,
         8,
     )
-    optimizer, loss = recipe.optimizer, recipe.loss
-    assert (optimizer.lr, optimizer.min_lr, optimizer.warmup_epochs) == (0.01, 1e-5, 5)
+    schedule, loss = recipe.schedule, recipe.loss
+    assert (recipe.optimizer.lr, schedule.min_lr, schedule.warmup_epochs) == (0.01, 1e-5, 5)
     assert (loss.alpha, loss.gamma, loss.smoothing) == (2, 2, 1)
     assert recipe.network.width == 64
 
@@ -92,7 +92,7 @@ def test_edits_are_not_lost(root):
 
 
 def test_unknown_profiles_and_keys(root):
-    with pytest.raises(ConfigError, match="unknown profile 'big'; choose one of: demo, sirst"):
+    with pytest.raises(ConfigError, match="unknown profile 'big'; choose one of: demo, demo-all"):
         use_profile(root, "big", discard_edits=False)
     (root / "profiles" / "mine.yaml").write_text("train: {recipe: {}}\n")
     with pytest.raises(ConfigError, match=r"profiles/mine.yaml: train.recipe: unknown key"):

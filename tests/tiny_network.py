@@ -8,24 +8,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from irstd.errors import ModelError
 from irstd.export.onnx import export_onnx
 from irstd.inference.preprocess import Preprocessing
 from irstd.inference.weights import ModelFacts
 from irstd.models import registry
-from irstd.models.spec import NetworkSpec
+from irstd.models.network import Network
+from irstd.models.spec import NetworkSpec, SizeRule
 
 MULTIPLE = 8
+SIZES = SizeRule(multiple=MULTIPLE)
 
 
-class Bright(nn.Module):
+class Bright(Network):
     """Logit 20 x - 10: above 0 exactly where a pixel is above half of the range.
 
     A convolution of zero weight and a sampling down and up make it depend on the size.
     """
 
     def __init__(self, in_channels: int = 1, gain: float = 20.0) -> None:
-        super().__init__()
+        super().__init__("tiny", in_channels, SIZES)
         self.point = nn.Conv2d(in_channels, 1, 1)
         self.around = nn.Conv2d(in_channels, 1, 3, padding=1, bias=False)
         nn.init.constant_(self.point.weight, gain / in_channels)
@@ -33,15 +34,19 @@ class Bright(nn.Module):
         nn.init.zeros_(self.around.weight)
 
     def forward(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        if height % MULTIPLE or width % MULTIPLE:
-            raise ModelError(f"tiny: {height} x {width} is not a multiple of {MULTIPLE}")
+        image = self.admit(image)
         half = nn.functional.max_pool2d(self.around(image), 2)
-        wide = nn.functional.interpolate(half, size=(height, width), mode="bilinear")
+        wide = nn.functional.interpolate(half, size=image.shape[-2:], mode="bilinear")
         return self.point(image) + wide
 
 
-SPEC = NetworkSpec("tiny", Bright, "none", MULTIPLE, ("batch", "height", "width"))
+SPEC = NetworkSpec(
+    name="tiny",
+    build=Bright,
+    paper="none",
+    sizes=SIZES,
+    dynamic_axes=("batch", "height", "width"),
+)
 
 
 def register_tiny(monkeypatch: pytest.MonkeyPatch, **changes: object) -> NetworkSpec:
@@ -55,10 +60,11 @@ def tiny_facts(**preprocessing: object) -> ModelFacts:
     """Facts of the network, with changes to its pre-processing."""
     facts = {
         "in_channels": 1,
-        "mean": 0.0,
-        "std": 1.0,
-        "size_multiple": MULTIPLE,
+        "mean": (0.0,),
+        "std": (1.0,),
+        "sizes": SIZES,
         "fit": "pad",
+        "fit_size": None,
         "fill": None,
     }
     prepared = Preprocessing(**(facts | preprocessing))  # type: ignore[arg-type]

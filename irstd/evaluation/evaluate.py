@@ -12,6 +12,7 @@ import pyarrow as pa
 from jaxtyping import Float32, Float64, UInt8
 from tqdm import tqdm
 
+from irstd.data.clips import read_clip
 from irstd.data.pixels import to_unit
 from irstd.data.store import PreparedData
 from irstd.evaluation import tables
@@ -147,9 +148,8 @@ class _Pass:
         """Yield probability and mask of each image."""
         for row in tqdm(rows, desc="evaluate", unit="image"):
             start = time.perf_counter()
-            probability = self._predictor.predict(
-                self._data.image(row), self._threshold
-            ).probability
+            clip = read_clip(self._data, row, *self._predictor.clip)
+            probability = self._predictor.predict(clip, self._threshold).probability
             self.seconds += time.perf_counter() - start
             mask = self._data.mask(row)
             self._record(int(row), probability, mask)

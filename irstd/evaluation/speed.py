@@ -49,7 +49,7 @@ def measure_latency(
 
     Args:
         predict: returns when the result is in main memory.
-        image: (H, W).
+        image: (H, W), or a clip (T, H, W).
         runs: how often it is timed, after `WARM_UP_RUNS` runs that are not.
         clock: seconds.
     """
@@ -61,7 +61,7 @@ def measure_latency(
         predict(image)
         times.append(1e3 * (clock() - start))
     median, p95 = np.percentile(times, [50.0, 95.0])
-    height, width = image.shape
+    height, width = image.shape[-2:]
     return Latency(float(median), float(p95), runs, WARM_UP_RUNS, height, width)
 
 
@@ -96,7 +96,7 @@ def measure_throughput(
     Args:
         backend: runs the network.
         facts: of the network.
-        images: (H, W) each, at least one; fewer than a batch are taken again.
+        images: (H, W) each, or clips (T, H, W), at least one; fewer than a batch are taken again.
         pixels: a batch has at most so many, unless it is a single image; None: no limit but what
             the backend refuses for lack of memory.
         clock: seconds.
@@ -142,13 +142,15 @@ def _predict_batch(
 ) -> None:
     """Detect in several images at once; inputs are zero-padded to `size` at bottom and right."""
     placed = [facts.preprocessing.apply(image) for image in images]
-    batch: Float32[np.ndarray, "n c h w"] = np.zeros(
-        (len(images), facts.preprocessing.in_channels, *size), np.float32
+    windows = [window for values, _ in placed for window in values]
+    batch: Float32[np.ndarray, "n *clip c h w"] = np.zeros(
+        (len(windows), *windows[0].shape[:-2], *size), np.float32
     )
-    for one, (values, placement) in zip(batch, placed, strict=True):
+    for one, window in zip(batch, windows, strict=True):
+        height, width = window.shape[-2:]
+        one[..., :height, :width] = window
+    maps = iter(backend(batch)[:, 0])
+    for _, placement in placed:
         height, width = placement.network
-        one[:, :height, :width] = values[0]
-    for logits, (_, placement) in zip(backend(batch), placed, strict=True):
-        height, width = placement.network
-        restored = facts.preprocessing.restore(logits[0, :height, :width], placement)
-        predict_from_logits(restored, facts.threshold)
+        found = np.stack([next(maps)[:height, :width] for _ in placement.windows])
+        predict_from_logits(facts.preprocessing.restore(found, placement), facts.threshold)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import onnx
@@ -11,28 +12,60 @@ from torch import nn
 from irstd.errors import ModelError
 from irstd.inference.backends import INPUT_NAME, OUTPUT_NAME
 from irstd.inference.weights import FACTS_KEY, ModelFacts
-from irstd.models.spec import NetworkSpec
+from irstd.models.spec import NetworkSpec, Size
 
 OPSET = 20
 EXAMPLE_BATCH = 2
 EXAMPLE_SIZE = (5, 7)
-"""Rows and columns of the traced image, in size multiples: unequal, and neither is 0 or 1."""
+"""Rows and columns of the traced image, in steps of legal sizes: unequal, and neither is 0 or 1."""
+STEP_PX = 8
+"""A network that takes any size, or nearly, steps by this."""
 
 
-def example_size(spec: NetworkSpec, facts: ModelFacts) -> tuple[int, int]:
-    """Height and width of the image the export traces, in pixels.
+def sized(spec: NetworkSpec, steps: Size) -> Size:
+    """A legal size, so many rows and columns of steps above the smallest one."""
+    step = spec.sizes.multiple * max(1, STEP_PX // spec.sizes.multiple)
+    rows, cols = (spec.sizes.smallest + (count - 1) * step for count in steps)
+    return (rows, cols) if spec.sizes.smallest >= step else (steps[0] * step, steps[1] * step)
+
+
+def has_free_size(spec: NetworkSpec) -> bool:
+    """Whether height and width of the ONNX input are free."""
+    return {"height", "width"} <= set(spec.dynamic_axes)
+
+
+def fixed_facts(spec: NetworkSpec, facts: ModelFacts, size: Size | None) -> ModelFacts:
+    """The facts of the ONNX file: of a network of fixed size, images are stretched to that size.
+
+    Args:
+        spec: facts of the network.
+        facts: of the weights.
+        size: (height, width) of the file, where the network's are fixed; None: what the facts
+            fill or stretch every image to.
 
     Raises:
-        ModelError: the network's height or width is fixed, but the facts fill to no size.
+        ModelError: the size is fixed and not given, or illegal.
     """
-    if {"height", "width"} <= set(spec.dynamic_axes):
-        return EXAMPLE_SIZE[0] * spec.size_multiple, EXAMPLE_SIZE[1] * spec.size_multiple
-    if facts.preprocessing.fill is None:
+    if has_free_size(spec):
+        return facts
+    preprocessing = facts.preprocessing
+    if size is None and preprocessing.fill is not None:
+        return facts
+    chosen = size or (preprocessing.fit_size if preprocessing.fit == "stretch" else None)
+    if chosen is None:
         raise ModelError(
-            f"{spec.name}: its ONNX form has a fixed height or width, so every image must be "
-            "brought to one size; set data.fit.method to fill"
+            f"{spec.name}: its ONNX form has one fixed height and width ({spec.fixed_reason}); "
+            "say which: --height and --width"
         )
-    return facts.preprocessing.legal_size(facts.preprocessing.fill)
+    spec.sizes.check(spec.name, *chosen)
+    return replace(facts, preprocessing=replace(preprocessing, fit="stretch", fit_size=chosen))
+
+
+def example_size(spec: NetworkSpec, facts: ModelFacts) -> Size:
+    """Height and width of the image the export traces, in pixels."""
+    if has_free_size(spec):
+        return sized(spec, EXAMPLE_SIZE)
+    return facts.preprocessing.legal_size(facts.preprocessing.fill or (1, 1))
 
 
 def export_onnx(network: nn.Module, spec: NetworkSpec, facts: ModelFacts) -> onnx.ModelProto:
@@ -41,17 +74,20 @@ def export_onnx(network: nn.Module, spec: NetworkSpec, facts: ModelFacts) -> onn
     Args:
         network: in evaluation mode, on the CPU.
         spec: its facts: which axes are free, and the multiple of legal sizes.
-        facts: stored in the model's metadata.
+        facts: stored in the model's metadata; what `fixed_facts` returned.
 
     Returns:
-        The model: input `image` (N, C, H, W), output `logits` (N, 1, H, W), float32. Free heights
-        and widths are multiples of the network's size multiple. Equal networks give equal bytes.
+        The model: input `image` (N, C, H, W), or (N, T, C, H, W) for clips, output `logits`
+        (N, 1, H, W), float32. Free heights and widths are multiples of the network's size multiple.
+        Equal networks give equal bytes.
 
     Raises:
         ModelError: torch cannot translate the network, or not with the axes its `SPEC` calls free.
     """
     batch = EXAMPLE_BATCH if "batch" in spec.dynamic_axes else 1
-    example = torch.zeros(batch, facts.preprocessing.in_channels, *example_size(spec, facts))
+    clip = () if spec.frames == 1 else (spec.frames,)
+    shape = (batch, *clip, facts.preprocessing.in_channels, *example_size(spec, facts))
+    example = torch.zeros(shape)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the exporter's, about torch's own code
@@ -82,11 +118,13 @@ def export_onnx(network: nn.Module, spec: NetworkSpec, facts: ModelFacts) -> onn
 
 
 def _free_axes(spec: NetworkSpec) -> dict[int, Any]:
-    multiple = spec.size_multiple
+    multiple = spec.sizes.multiple
+    least = -(-spec.sizes.smallest // multiple)
+    rows, cols = (torch.export.Dim(name, min=max(2, least)) for name in ("rows", "cols"))
     axes = {
         "batch": (0, torch.export.Dim("batch")),
-        "height": (2, multiple * torch.export.Dim("rows")),
-        "width": (3, multiple * torch.export.Dim("cols")),
+        "height": (2, multiple * rows if multiple > 1 else rows),
+        "width": (3, multiple * cols if multiple > 1 else cols),
     }
     return dict(axes[name] for name in spec.dynamic_axes)
 

@@ -3,8 +3,9 @@
 Sizes must differ from the one the export traced: a constant that the exporter froze (a pooling
 window, a token count) gives right answers at that size and wrong ones at every other.
 
-A difference of logits counts in deviations: the standard deviation of torch's logits, but at least
-`FLAT` of the largest of them. Masks must be equal wherever torch's probability is farther than a
+A difference counts in deviations: the standard deviation of torch's values, but at least `FLAT` of
+the largest of them. The values are the logits, or the probabilities where the network's SPEC says
+so. Masks must be equal wherever torch's probability is farther than a
 margin (`export.mask_margin`) from the threshold.
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from irstd.errors import ConfigError, ModelError
-from irstd.export.onnx import EXAMPLE_SIZE, example_size
+from irstd.export.onnx import EXAMPLE_SIZE, example_size, has_free_size, sized
 from irstd.inference.backends import Backend
 from irstd.inference.postprocess import probability_of
 from irstd.inference.weights import ModelFacts
@@ -39,16 +40,16 @@ class Case:
 
     Attributes:
         source: `random` noise or prepared `images`.
-        batch: (N, C, H, W), ready for the network.
+        batch: (N, C, H, W) or (N, T, C, H, W), ready for the network.
     """
 
     source: Literal["random", "images"]
-    batch: Float32[np.ndarray, "n c h w"]
+    batch: Float32[np.ndarray, "n *clip c h w"]
 
     @property
     def name(self) -> str:
         """The case in words."""
-        n, _, height, width = self.batch.shape
+        n, *_, height, width = self.batch.shape
         return f"{self.source}, {n} of {height} x {width}"
 
 
@@ -58,8 +59,8 @@ class Comparison:
 
     Attributes:
         case: the case in words.
-        difference: largest |candidate - reference| of the logits.
-        deviation: standard deviation of the reference's logits, or `FLAT` of the largest of them
+        difference: largest |candidate - reference|.
+        deviation: standard deviation of the reference's values, or `FLAT` of the largest of them
             where that is more.
         mask_errors: pixels whose masks differ, away from the threshold.
         undecided: pixels whose probability is too near the threshold to compare their masks.
@@ -73,7 +74,7 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """Difference in deviations; all-zero logits must be met exactly."""
+        """Difference in deviations; all-zero values must be met exactly."""
         if self.difference == 0:
             return 0.0
         return self.difference / self.deviation if self.deviation else math.inf
@@ -87,7 +88,7 @@ def parity_sizes(
     Args:
         spec: facts of the network.
         facts: facts of the model.
-        multiples: (rows, columns) in size multiples: `export.sizes` of the parameters.
+        multiples: (rows, columns) in steps of legal sizes: `export.sizes` of the parameters.
 
     Returns:
         The sizes; the one size there is, where the network's height and width are fixed.
@@ -95,14 +96,14 @@ def parity_sizes(
     Raises:
         ConfigError: one of them is the size that the export traces.
     """
-    if not {"height", "width"} <= set(spec.dynamic_axes):
+    if not has_free_size(spec):
         return [example_size(spec, facts)]
     if EXAMPLE_SIZE in multiples:
         raise ConfigError(
             f"params.yaml: export.sizes: {list(EXAMPLE_SIZE)} is the size the export traces, "
             "at which a frozen constant cannot show; choose another"
         )
-    return [(rows * spec.size_multiple, cols * spec.size_multiple) for rows, cols in multiples]
+    return [sized(spec, steps) for steps in multiples]
 
 
 def parity_cases(
@@ -118,21 +119,28 @@ def parity_cases(
         spec: facts of the network.
         facts: facts of the model; they say how an image becomes an input.
         sizes: (height, width) in pixels.
-        images: prepared images (H, W), brought to each size by the rule `fill`.
+        images: prepared images (H, W), brought to each size by the rule `fill`; for a network of
+            clips they stand still.
         seed: seed of the random batches.
     """
     rng = np.random.default_rng(seed)
     count = RANDOM_BATCH if "batch" in spec.dynamic_axes else 1
+    clip = () if spec.frames == 1 else (spec.frames,)
     for height, width in sizes:
-        fitted = replace(facts.preprocessing, fill=(height, width))
-        noise = rng.random((count, height, width), np.float32)
+        fitted = replace(facts.preprocessing, fill=(height, width), fit="pad", fit_size=None)
+        noise = rng.random((count, *clip, height, width), np.float32)
         yield Case("random", np.concatenate([fitted.apply(image)[0] for image in noise]))
         for image in images:
             yield Case("images", fitted.apply(image)[0])
 
 
 def compare(
-    reference: Backend, candidate: Backend, case: Case, threshold: float, margin: float
+    reference: Backend,
+    candidate: Backend,
+    case: Case,
+    threshold: float,
+    margin: float,
+    values: Literal["logits", "probability"] = "logits",
 ) -> Comparison:
     """Run one case on both back ends.
 
@@ -142,6 +150,7 @@ def compare(
         case: the batch.
         threshold: probability above which a pixel is a target.
         margin: masks are compared where the reference's probability is farther than this from it.
+        values: what the difference is one of: `NetworkSpec.compare`.
 
     Raises:
         ModelError: the shapes differ, or a logit is not finite.
@@ -157,6 +166,8 @@ def compare(
     decided = np.abs(reference_map.astype(np.float64) - threshold) > margin
     masks = (predicted_pixels(values, threshold) for values in (reference_map, candidate_map))
     wrong = decided & np.not_equal(*masks)
+    if values == "probability":
+        expected, got = reference_map, candidate_map
     exact = expected.astype(np.float64)
     return Comparison(
         case=case.name,
@@ -179,7 +190,7 @@ def check(comparison: Comparison, limit: float) -> None:
     """
     if comparison.ratio > limit:
         raise ModelError(
-            f"parity, {comparison.case}: the logits of ONNX Runtime and torch differ by "
+            f"parity, {comparison.case}: the outputs of ONNX Runtime and torch differ by "
             f"{comparison.difference:.3g}, that is {comparison.ratio:.3g} of their deviation "
             f"{comparison.deviation:.3g} (their standard deviation, at least {FLAT:g} of the "
             f"largest); the limit is {limit:g}. The file is not written: an operation does not "

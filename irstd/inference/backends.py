@@ -14,6 +14,8 @@ from irstd.errors import ModelError
 
 INPUT_NAME, OUTPUT_NAME = "image", "logits"
 
+Batch = Float32[np.ndarray, "n *clip c h w"]
+
 
 @runtime_checkable
 class Backend(Protocol):
@@ -25,8 +27,10 @@ class Backend(Protocol):
 
     device_name: str
 
-    def __call__(self, batch: Float32[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n 1 h w"]:
-        """Logits (N, 1, H, W) of a batch (N, C, H, W) of legal size."""
+    def __call__(
+        self, batch: Float32[np.ndarray, "n *clip c h w"]
+    ) -> Float32[np.ndarray, "n 1 h w"]:
+        """Logits (N, 1, H, W) of a batch (N, C, H, W), or clips (N, T, C, H, W), of legal size."""
         ...
 
 
@@ -51,7 +55,9 @@ class TorchBackend:
             else processor_name()
         )
 
-    def __call__(self, batch: Float32[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n 1 h w"]:
+    def __call__(
+        self, batch: Float32[np.ndarray, "n *clip c h w"]
+    ) -> Float32[np.ndarray, "n 1 h w"]:
         """Logits of a batch.
 
         Raises:
@@ -111,7 +117,9 @@ class OnnxBackend:
             f"{'CUDA' if on_gpu else processor_name()} (ONNX Runtime {onnxruntime.__version__})"
         )
 
-    def __call__(self, batch: Float32[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n 1 h w"]:
+    def __call__(
+        self, batch: Float32[np.ndarray, "n *clip c h w"]
+    ) -> Float32[np.ndarray, "n 1 h w"]:
         """Logits of a batch.
 
         Raises:

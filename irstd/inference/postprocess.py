@@ -45,7 +45,19 @@ def predict_from_logits(logits: Float32[np.ndarray, "h w"], threshold: float) ->
             f"the network returned {int((~np.isfinite(logits)).sum())} logits that are not finite; "
             "its weights are broken: train again, or use another model"
         )
-    probability = probability_of(logits)
+    return prediction_of(probability_of(logits), threshold)
+
+
+def prediction_of(probability: Float32[np.ndarray, "h w"], threshold: float) -> Prediction:
+    """Prediction for one image.
+
+    Args:
+        probability: (H, W) in [0, 1], on the grid of the image.
+        threshold: as for `predict_from_logits`.
+
+    Raises:
+        ModelError: the threshold is not in (0, 1).
+    """
     (mask,) = predicted_pixels(probability, checked_threshold(threshold))
     return Prediction(probability, mask, detections_of(probability, mask))
 

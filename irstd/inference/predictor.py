@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float32
 from torch import nn
 
+from irstd.errors import ModelError
+from irstd.inference.augmented import multi_scale_flip
 from irstd.inference.backends import Backend, OnnxBackend, TorchBackend
 from irstd.inference.onnx_file import read_onnx
-from irstd.inference.postprocess import predict_from_logits
+from irstd.inference.postprocess import predict_from_logits, prediction_of
 from irstd.inference.weights import ModelFacts, load_model
+from irstd.models.registry import network_spec
 from irstd.types import Prediction
 
 
@@ -57,16 +61,31 @@ class Predictor:
         file = read_onnx(path)
         return cls(OnnxBackend(file.content, str(path)), file.facts)
 
+    @classmethod
+    def from_file(cls, path: Path, device: str = "auto") -> "Predictor":
+        """A predictor for an ONNX file (`.onnx`) or a weight file.
+
+        Raises:
+            ModelError: as for `from_onnx` and `from_weights`.
+        """
+        return cls.from_onnx(path) if path.suffix == ".onnx" else cls.from_weights(path, device)
+
     @property
     def device_name(self) -> str:
         """The device in words."""
         return self._backend.device_name
 
+    @property
+    def clip(self) -> tuple[int, int]:
+        """Frames of the network's clips, and the place of the segmented one; (1, 0) for images."""
+        return self.facts.preprocessing.frames, self.facts.preprocessing.target_frame
+
     def logits(self, image: np.ndarray) -> Float32[np.ndarray, "h w"]:
         """Logits on the grid of the image.
 
         Args:
-            image: (H, W), uint8, uint16, or floating point in [0, 1]; any size from 1 x 1.
+            image: (H, W), uint8, uint16, or floating point in [0, 1]; any size from 1 x 1. For a
+                network of clips (T, H, W), or one image that is repeated.
 
         Raises:
             DataError: not such an image.
@@ -74,7 +93,8 @@ class Predictor:
         """
         preprocessing = self.facts.preprocessing
         batch, placement = preprocessing.apply(image)
-        return preprocessing.restore(self._backend(batch)[0, 0], placement)
+        maps = [self._backend(window[None])[0, 0] for window in batch]
+        return preprocessing.restore(np.stack(maps), placement)
 
     def predict(self, image: np.ndarray, threshold: float | None = None) -> Prediction:
         """Probability, mask and detections on the grid of the image.
@@ -88,3 +108,39 @@ class Predictor:
         """
         chosen = self.facts.threshold if threshold is None else threshold
         return predict_from_logits(self.logits(image), chosen)
+
+    def predict_augmented(self, image: np.ndarray, threshold: float | None = None) -> Prediction:
+        """Like `predict`, with the probability averaged over scales and mirror images.
+
+        See `irstd.inference.augmented.multi_scale_flip`. Where images are resized for the network,
+        each scale's logits go to the grid of the image at once, as SGMP-UNet was published.
+
+        Args:
+            image: as for `logits`.
+            threshold: as for `predict`.
+
+        Raises:
+            DataError: as for `logits`.
+            ModelError: the model takes one size only, or the image is tiled.
+        """
+        spec, preprocessing = network_spec(self.facts.network), self.facts.preprocessing
+        if isinstance(self._backend, OnnxBackend) and "height" not in spec.dynamic_axes:
+            raise ModelError(
+                f"{spec.name}: its ONNX form takes one size, and averaging over scales needs "
+                "several; give the weights (.safetensors) instead"
+            )
+        batch, placement = preprocessing.apply(image)
+        if len(placement.windows) > 1:
+            raise ModelError(
+                f"{spec.name}: an image of {placement.image[0]} x {placement.image[1]} is tiled, "
+                "and tiles are not averaged over scales; predict it without"
+            )
+        resized = preprocessing.fit in ("resize", "stretch") and preprocessing.fill is None
+        probability = multi_scale_flip(
+            lambda scaled: torch.from_numpy(self._backend(scaled.numpy())),
+            torch.from_numpy(batch),
+            preprocessing.sizes,
+            placement.image if resized else placement.network,
+        ).numpy()[:, 0]
+        restored = probability[0] if resized else preprocessing.restore(probability, placement)
+        return prediction_of(restored, self.facts.threshold if threshold is None else threshold)

@@ -1,6 +1,6 @@
 """Stage `evaluate`: what a trained network does on the test part."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from irstd.evaluation.predictions import PredictionWriter, StoredPredictions
 from irstd.evaluation.speed import BATCH, CPU_BATCH_PIXELS, measure_latency, measure_throughput
 from irstd.evaluation.subjects import choose_subjects
 from irstd.files import replaced_folder, write_json
-from irstd.inference.backends import TorchBackend
+from irstd.inference.backends import Backend, TorchBackend
 from irstd.inference.predictor import Predictor
 from irstd.inference.weights import FINGERPRINT, ModelFacts, load_model
 from irstd.layout import Layout
@@ -62,30 +62,73 @@ def evaluate(root: Path, params: Params, network: str) -> dict[str, Any]:
     module, facts = load_model(layout.weights(network))
     key = facts.training_key(network, layout.weights(network))
     backend = TorchBackend(module)
-    threshold, distance = params.evaluate.threshold, matching_distance(params)
     speed = time_network(backend, facts, data, rows, params)
+    subject = Subject(network, Predictor(backend, facts), {FINGERPRINT: key}, speed)
     with (
         replaced_folder(layout.predictions(network)) as stored,
         replaced_folder(layout.report("evaluate", network)) as folder,
     ):
-        writer = PredictionWriter(stored, [data.mask(row).shape for row in rows], threshold)
-        predictor = Predictor(backend, facts)
-        found = evaluate_images(predictor, data, rows, threshold, distance, writer.add)
-        writer.close()
-        conditions = describe(params, network, data, rows) | {FINGERPRINT: key}
-        yardstick = dict(zip(BASELINE, baseline(data, rows, distance), strict=True))
-        metrics = whole_counts(found.figures) | yardstick | conditions
-        write_json(folder / "metrics.json", metrics)
-        sequential = {"images_per_s": found.sequential_per_s, "batch": 1, "images": len(rows)}
-        write_json(folder / "speed.json", speed | {"sequential": sequential})
-        write_tables(folder, found, params)
-        write_curves(folder, found, network)
-        write_overlays(folder / "overlays", data, StoredPredictions(stored), found, params)
+        metrics, figures = write_evaluation(folder, stored, subject, data, rows, params)
     with track_run(root, params, network, stage="evaluate", key=key) as run:
-        figures = found.figures | yardstick
         run.metrics({f"{SPLIT}_{name}": value for name, value in figures.items()})
         run.artifact(layout.report("evaluate", network), "evaluate")
     return metrics
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated.
+
+    Attributes:
+        name: of the network, or what stands for it in `metrics.json` and figures.
+        predictor: gives a probability map for each image.
+        origin: what `metrics.json` says about where it comes from.
+        speed: latency and speed in batches, for `speed.json`; None where no network runs: then
+            there is no such file.
+    """
+
+    name: str
+    predictor: Predictor
+    origin: dict[str, str]
+    speed: dict[str, Any] | None
+
+
+def write_evaluation(
+    folder: Path,
+    stored: Path,
+    subject: Subject,
+    data: PreparedData,
+    rows: list[int],
+    params: Params,
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Evaluate and write the files that `evaluate` lists.
+
+    Args:
+        folder: for the report; empty.
+        stored: for the predictions; empty.
+        subject: what is evaluated.
+        data: prepared images.
+        rows: of the test part.
+        params: the project's parameters.
+
+    Returns:
+        The content of `metrics.json`, and its figures alone.
+    """
+    threshold, distance = params.evaluate.threshold, matching_distance(params)
+    writer = PredictionWriter(stored, [data.mask(row).shape for row in rows], threshold)
+    found = evaluate_images(subject.predictor, data, rows, threshold, distance, writer.add)
+    writer.close()
+    figures = found.figures | dict(zip(BASELINE, baseline(data, rows, distance), strict=True))
+    conditions = describe(params, subject.name, data, rows) | subject.origin
+    metrics = whole_counts(figures) | conditions
+    write_json(folder / "metrics.json", metrics)
+    if subject.speed is not None:
+        sequential = {"images_per_s": found.sequential_per_s, "batch": 1, "images": len(rows)}
+        write_json(folder / "speed.json", subject.speed | {"sequential": sequential})
+    write_tables(folder, found, params)
+    write_curves(folder, found, subject.name)
+    write_overlays(folder / "overlays", data, StoredPredictions(stored), found, params)
+    return metrics, figures
 
 
 def evaluated_rows(data: PreparedData) -> list[int]:
@@ -110,7 +153,7 @@ def matching_distance(params: Params) -> float:
 
 
 def time_network(
-    backend: TorchBackend, facts: ModelFacts, data: PreparedData, rows: list[int], params: Params
+    backend: Backend, facts: ModelFacts, data: PreparedData, rows: list[int], params: Params
 ) -> dict[str, Any]:
     """Device, latency on the test image of median size, and speed in batches of those near it."""
     by_size = sorted(rows, key=lambda row: data.mask(row).size)

@@ -2,23 +2,29 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from torch import nn
 
 from irstd.config import Params
 from irstd.data.store import PreparedData
-from irstd.errors import ModelError
-from irstd.export.onnx import OPSET, export_onnx
+from irstd.errors import ConfigError, ModelError
+from irstd.export.onnx import OPSET, export_onnx, fixed_facts, has_free_size
 from irstd.export.parity import Comparison, check, compare, parity_cases, parity_sizes
 from irstd.files import replaced, write_json
 from irstd.inference.backends import OnnxBackend, TorchBackend
 from irstd.inference.onnx_file import read_onnx
 from irstd.inference.weights import ModelFacts, load_model
 from irstd.layout import Layout
+from irstd.models.network import Network
 from irstd.models.registry import network_spec
+from irstd.models.spec import Size
+from irstd.stages.import_weights import open_weights
+from irstd.stages.outputs import check_file
 from irstd.tracking import track_run
 
 REAL_IMAGES = 3
@@ -53,28 +59,114 @@ def export(root: Path, params: Params, network: str) -> dict[str, Any]:
     spec = network_spec(network)
     module, trained = load_model(weights)
     key = trained.training_key(network, weights)
-    facts = replace(trained, threshold=params.evaluate.threshold)
-    sizes = parity_sizes(spec, facts, params.export.sizes)
+    size = _training_size(params, network, trained)
+    facts = fixed_facts(spec, replace(trained, threshold=params.evaluate.threshold), size)
     images = _real_images(PreparedData(layout.processed))
     written = layout.report("export", network) / "metrics.json"
     _remove_outdated(target, written, facts)
-    model = export_onnx(module, spec, facts).SerializeToString(deterministic=True)
+    report = write_verified(target, module, facts, images, params)
+    write_json(written, report)
+    with track_run(root, params, network, stage="export", key=key) as run:
+        run.metrics({"parity_ratio": report["parity_ratio"]})
+        run.artifact(written, "export")
+    return report
+
+
+def export_file(
+    root: Path,
+    params: Params,
+    weights: Path,
+    output: Path,
+    *,
+    network: str | None = None,
+    size: Size | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Export a weight file through the same gate; only the ONNX file is written.
+
+    Args:
+        root: the project's folder.
+        params: its parameters; the gate's sizes, margin and seed are theirs.
+        weights: a weight file of ours, or a published one.
+        output: the ONNX file to write.
+        network: model id; needed for a published weight file.
+        size: (height, width) of the ONNX input, for a network whose ONNX form has one size.
+        overwrite: replace an earlier file.
+
+    Returns:
+        What the stage writes to `metrics.json`.
+
+    Raises:
+        ConfigError: a size for a network whose height and width are free.
+        DataError: the output must not be written.
+        ModelError: the weights cannot be read, do not export, or the file's answers differ.
+    """
+    check_file(root, output, overwrite)
+    if output.suffix != ".onnx":
+        raise ModelError(f"{output}: expected a name that ends with .onnx")
+    module, facts = open_weights(weights, network)
+    spec = network_spec(facts.network)
+    if size is not None and has_free_size(spec):
+        raise ConfigError(
+            f"{spec.name}: its ONNX form takes every legal size ({spec.sizes}); leave out --height "
+            "and --width"
+        )
+    processed = Layout(root, params.profile).processed
+    images = _real_images(PreparedData(processed)) if processed.is_dir() else []
+    return write_verified(output, module, fixed_facts(spec, facts, size), images, params)
+
+
+def write_verified(
+    target: Path,
+    module: nn.Module,
+    facts: ModelFacts,
+    images: Sequence[np.ndarray],
+    params: Params,
+) -> dict[str, Any]:
+    """Fuse and export a network; write the file if it gives what the unfused network gives.
+
+    Args:
+        target: the ONNX file.
+        module: the network, in evaluation mode.
+        facts: stored in the file; what `fixed_facts` returned.
+        images: prepared images (H, W) for the gate, beside random ones.
+        params: the project's parameters.
+
+    Returns:
+        Bytes, hash and what the gate found.
+
+    Raises:
+        ModelError: the network does not export, or the file's answers differ from torch.
+        ConfigError: `export.sizes` names the size the export traces.
+    """
+    spec = network_spec(facts.network)
+    sizes = parity_sizes(spec, facts, params.export.sizes)
+    fused = cast(Network, module).fuse()
+    model = export_onnx(fused, spec, facts).SerializeToString(deterministic=True)
     with replaced(target) as candidate:
         candidate.write_bytes(model)
         file = read_onnx(candidate)
         sides = TorchBackend(module, "cpu"), OnnxBackend(file.content, str(candidate))
         comparisons = []
         for case in parity_cases(spec, facts, sizes, images, params.seed):
-            comparison = compare(*sides, case, facts.threshold, params.export.mask_margin)
+            comparison = compare(
+                *sides, case, facts.threshold, params.export.mask_margin, spec.compare
+            )
             check(comparison, spec.parity)
             comparisons.append(comparison)
     report = _report(comparisons, spec.parity, model)
-    write_json(written, report)
-    with track_run(root, params, network, stage="export", key=key) as run:
-        run.metrics({"parity_ratio": report["parity_ratio"]})
-        run.artifact(written, "export")
-    log.info("%s: %.2g of the logits' deviation from torch", target.name, report["parity_ratio"])
+    log.info("%s: %.2g of the outputs' deviation from torch", target.name, report["parity_ratio"])
     return report
+
+
+def _training_size(params: Params, network: str, facts: ModelFacts) -> Size | None:
+    """The crop of the training, for an ONNX file of one size; None if the facts name a size."""
+    preprocessing = facts.preprocessing
+    named = preprocessing.fill is not None or preprocessing.fit == "stretch"
+    if named or has_free_size(network_spec(network)):
+        return None
+    crop = params.train.recipes[network].crop
+    return crop.height, crop.width
 
 
 def _remove_outdated(target: Path, report: Path, facts: ModelFacts) -> None:

@@ -1,4 +1,4 @@
-"""From what a user writes after `--model` to an ONNX file."""
+"""From what a user writes after `--model` to an ONNX or weight file."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from irstd.errors import ModelError
 from irstd.layout import Layout
 
 FORMS = (
-    "a path to an .onnx file, PROFILE/NETWORK (exported in this project), an MLflow run id, "
+    "a path to an .onnx or .safetensors file, PROFILE/NETWORK (exported in this project), an MLflow run id, "
     "NAME@ALIAS, or models:/NAME@ALIAS, models:/NAME/VERSION"
 )
 EXPORTED = re.compile(r"(?P<profile>[a-z0-9][a-z0-9_-]*)/(?P<network>[a-z0-9_]+)")
@@ -16,7 +16,7 @@ REGISTERED = re.compile(r"[0-9a-f]{32}|models:/.+|[^/@]+@[^/@]+")
 
 
 def resolve_model(reference: str | None, root: Path) -> Path:
-    """The ONNX file that a reference stands for.
+    """The ONNX file (or weight file, if given by its path) that a reference stands for.
 
     Args:
         reference: one of `FORMS`; None is the ONNX file of the active profile's first network.
@@ -30,7 +30,7 @@ def resolve_model(reference: str | None, root: Path) -> Path:
     if reference is None:
         params = load_params(root / "params.yaml")
         return _exported(Layout(root, params.profile).onnx(params.train.networks[0]))
-    if reference.endswith(".onnx"):
+    if reference.endswith((".onnx", ".safetensors")):
         return _exported(Path(reference))
     run = EXPORTED.fullmatch(reference)
     if run is not None:
@@ -44,5 +44,5 @@ def resolve_model(reference: str | None, root: Path) -> Path:
 
 def _exported(path: Path) -> Path:
     if not path.is_file():
-        raise ModelError(f"{path}: no such ONNX file; run `irstd export`, or give {FORMS}")
+        raise ModelError(f"{path}: no such file; run `irstd export`, or give {FORMS}")
     return path

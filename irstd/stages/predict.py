@@ -12,10 +12,11 @@ from tqdm import tqdm
 
 from irstd.errors import DataError, ModelError
 from irstd.files import replaced_folder, restore_folder, write_json
-from irstd.inference.inputs import Source, count_frames, find_sources, read_frames
+from irstd.inference.inputs import Source, count_frames, find_sources
 from irstd.inference.overlay import draw_overlay
 from irstd.inference.postprocess import checked_threshold
 from irstd.inference.predictor import Predictor
+from irstd.inference.sequences import Frame, find_sequences, read_clips
 from irstd.stages.model_reference import resolve_model
 from irstd.types import Detection, Prediction
 
@@ -67,13 +68,15 @@ def run_predict(
     root: Path,
     threshold: float | None,
     overwrite: bool,
+    tta: bool = False,
 ) -> PredictSummary:
     """Predict every image behind the inputs and write the results to one folder.
 
     The folder holds `masks/NAME.png` (0 and 255), `overlays/NAME.png`, `detections.json` and
     `detections.csv`; NAME is the input's path with its suffix, so that `a.png` and `a.tif` differ;
-    a video has a folder of frames instead. It appears when all is done; a faulty file is reported
-    and the others are still predicted. If every file is faulty, nothing appears or is replaced.
+    a video has a folder of frames instead. A network of clips takes a video, or the images of one
+    folder in the order of their names, as a sequence. The results appear when all is done; a faulty
+    file is reported and the others are still predicted. If every file is faulty, nothing appears or is replaced.
 
     Args:
         inputs: images (PNG, TIFF, BMP, JPEG), videos and folders.
@@ -82,6 +85,7 @@ def run_predict(
         root: the project's folder.
         threshold: probability above which a pixel is a target; None takes the model's own.
         overwrite: replace `output` if it holds the results of an earlier call and nothing else.
+        tta: average over scales and mirror images; needs a model of free size.
 
     Raises:
         DataError: nothing to predict, no image could be predicted, or `output` must not be written
@@ -92,22 +96,27 @@ def run_predict(
     _check_output(output, overwrite)
     if threshold is not None:
         checked_threshold(threshold)
-    predictor = Predictor.from_onnx(resolve_model(model, root))
+    predictor = Predictor.from_file(resolve_model(model, root))
+    detect = predictor.predict_augmented if tta else predictor.predict
     sources = find_sources(inputs, skip=output)
     results: list[_Result] = []
     failures: list[Failure] = []
+
+    def fail(source: Source, error: Exception) -> None:
+        failures.append(Failure(source.name, str(error).removeprefix(f"{source.path}: ")))
+
     with replaced_folder(output.resolve()) as folder, _progress(sources) as bar:
-        for source in sources:
+        for sequence in find_sequences(sources, predictor.clip[0]):
             try:
-                for frame, image in read_frames(source):
-                    prediction = predictor.predict(image, threshold)
-                    _write_pictures(folder, source, frame, image, prediction)
-                    results.append(
-                        _Result(source.name, frame, prediction.mask.shape, prediction.detections)
-                    )
+                for frame, clip in read_clips(sequence, predictor.clip, fail):
+                    prediction = detect(clip, threshold)
+                    image = clip if clip.ndim == 2 else clip[predictor.clip[1]]
+                    _write_pictures(folder, frame, image, prediction)
+                    results.append(_result(frame, prediction))
                     bar.update()
             except (DataError, ModelError) as error:
-                failures.append(Failure(source.name, str(error).removeprefix(f"{source.path}: ")))
+                fail(sequence[0], error)
+        results.sort(key=lambda result: (result.image, result.frame or 0))
         _check_results(output, results, failures)
         chosen = predictor.facts.threshold if threshold is None else threshold
         _write_lists(folder, _document(predictor, chosen, results, failures), results)
@@ -153,10 +162,13 @@ def _check_results(output: Path, results: Sequence[_Result], failures: Sequence[
     )
 
 
-def _write_pictures(
-    folder: Path, source: Source, frame: int | None, image: np.ndarray, prediction: Prediction
-) -> None:
-    name = f"{source.name}.png" if frame is None else f"{source.name}/{frame:06d}.png"
+def _result(frame: Frame, prediction: Prediction) -> _Result:
+    return _Result(frame.source.name, frame.number, prediction.mask.shape, prediction.detections)
+
+
+def _write_pictures(folder: Path, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
+    name = frame.source.name
+    name = f"{name}.png" if frame.number is None else f"{name}/{frame.number:06d}.png"
     _write_png(folder / MASKS / name, prediction.mask.astype(np.uint8) * np.uint8(255))
     _write_png(folder / OVERLAYS / name, draw_overlay(image, prediction))
 

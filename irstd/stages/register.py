@@ -17,6 +17,8 @@ from irstd.tracking.store import Store
 
 FIGURES = ("iou", "niou_target", "niou_image", "pd", "fa_target", "f1_target")
 ORIGIN = {"key": FINGERPRINT, "data_checksum": "data_checksum"}
+IMPORTED, SOURCE = "imported", ("file", "sha256")
+"""Tag of a version that no training of this project made; what its facts say about its source."""
 REPORTS = {"train": "run.json", "export": "metrics.json", "evaluate": "metrics.json"}
 CODE = {"git_commit": "commit", "git_dirty": "uncommitted_changes"}
 
@@ -77,6 +79,39 @@ def register(root: Path, params: Params) -> dict[str, Any]:
     receipt = {"model": params.register_.model, "store": store.label, "versions": versions}
     write_json(Layout(root, params.profile).report("register") / "receipt.json", receipt)
     return receipt
+
+
+def register_file(root: Path, params: Params, path: Path) -> dict[str, Any]:
+    """Register one ONNX file that no stage of this project has made.
+
+    It needs no reports; its version has the tag `origin: imported`, and no figures.
+
+    Args:
+        root: the project's folder.
+        params: its parameters.
+        path: an ONNX file with our facts, as `irstd export --weights` writes it.
+
+    Returns:
+        Registered model, store and version; no receipt is written.
+
+    Raises:
+        ModelError: the file is missing, damaged or without our facts.
+        TrackingError: the store cannot be reached.
+    """
+    facts = read_onnx(path).facts
+    digest = file_sha256(path)
+    source = {f"source_{name}": text for name, text in facts.provenance.items() if name in SOURCE}
+    tags = {
+        "network": facts.network,
+        "profile": params.profile,
+        "threshold": str(facts.threshold),
+        "key": digest,
+        "origin": IMPORTED,
+        **source,
+    }
+    store = _reachable_store(root, params)
+    version = _register(root, params, store, _Candidate(facts.network, path, tags))
+    return {"model": params.register_.model, "store": store.label, "version": version}
 
 
 def _reachable_store(root: Path, params: Params) -> Store:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from irstd.errors import ModelError
-from irstd.export.onnx import OPSET, example_size, export_onnx
+from irstd.export.onnx import OPSET, example_size, export_onnx, fixed_facts
 from irstd.inference.backends import OnnxBackend, TorchBackend
 from irstd.inference.weights import FACTS_KEY, ModelFacts
 from tests.tiny_network import SPEC, Bright, tiny_facts, tiny_network, tiny_onnx
@@ -52,8 +52,20 @@ def test_axes_that_the_spec_fixes_stay_fixed() -> None:
     facts = tiny_facts(fill=(20, 24))
     assert example_size(spec, facts) == (24, 24)
     assert axes(export_onnx(tiny_network(), spec, facts).graph.input[0]) == ["batch", 1, 24, 24]
-    with pytest.raises(ModelError, match=r"fixed height or width.*set data\.fit\.method to fill"):
-        example_size(spec, tiny_facts())
+
+
+def test_a_fixed_size_is_said_or_given() -> None:
+    spec = replace(SPEC, dynamic_axes=("batch",), fixed_reason="windows")
+    with pytest.raises(ModelError, match=r"one fixed height and width \(windows\); say which"):
+        fixed_facts(spec, tiny_facts(), None)
+    with pytest.raises(ModelError, match="must be multiples of 8, got 20 x 24"):
+        fixed_facts(spec, tiny_facts(), (20, 24))
+    facts = fixed_facts(spec, tiny_facts(), (16, 24))
+    assert (facts.preprocessing.fit, facts.preprocessing.fit_size) == ("stretch", (16, 24))
+    assert example_size(spec, facts) == (16, 24)
+    assert fixed_facts(SPEC, tiny_facts(), None) == tiny_facts()
+    filled = tiny_facts(fill=(20, 24))
+    assert fixed_facts(spec, filled, None) == filled
 
 
 class Undecided(nn.Module):
@@ -76,7 +88,7 @@ def test_ispanet_is_exported_with_free_axes() -> None:
     spec = network_spec("ispanet")
     torch.manual_seed(0)
     network = build_network("ispanet", in_channels=1, width=16).eval()
-    preprocessing = Preprocessing(1, 0.0, 1.0, spec.size_multiple, "pad", None)
+    preprocessing = Preprocessing.of(spec, 1)
     facts = ModelFacts("ispanet", {"in_channels": 1, "width": 16}, preprocessing, 0.5, {})
     content = export_onnx(network, spec, facts).SerializeToString()
     reference, candidate = TorchBackend(network, "cpu"), OnnxBackend(content, "ispanet.onnx")

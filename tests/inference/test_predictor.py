@@ -6,7 +6,14 @@ import pytest
 from irstd.errors import DataError, ModelError
 from irstd.inference.predictor import Predictor
 from irstd.inference.weights import save_model
-from tests.tiny_network import register_tiny, tiny_facts, tiny_network, write_tiny_onnx
+from irstd.models.spec import SizeRule
+from tests.tiny_network import (
+    MULTIPLE,
+    register_tiny,
+    tiny_facts,
+    tiny_network,
+    write_tiny_onnx,
+)
 
 
 @pytest.fixture
@@ -69,3 +76,41 @@ def test_three_channels_repeat_the_grey_image(monkeypatch: pytest.MonkeyPatch) -
 def test_an_image_with_channels_is_refused(predictors: tuple[Predictor, Predictor]) -> None:
     with pytest.raises(DataError, match="expected a grey image"):
         predictors[0].predict(np.zeros((4, 4, 3), np.uint8))
+
+
+def test_augmentation_averages_what_plain_prediction_gives(
+    predictors: tuple[Predictor, Predictor],
+) -> None:
+    flat = np.full((24, 16), 140, np.uint8)  # the same at every scale, mirrored or not
+    for predictor in predictors:
+        np.testing.assert_allclose(
+            predictor.predict_augmented(flat).probability,
+            predictor.predict(flat).probability,
+            atol=1e-6,
+        )
+    target = np.zeros((40, 48), np.uint8)
+    target[11:15, 21:25] = 255
+    (found,) = predictors[0].predict_augmented(target).detections
+    assert (found.row, found.col) == pytest.approx((12.5, 22.5), abs=0.5)
+
+
+def test_augmentation_of_one_fixed_size_asks_for_the_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    register_tiny(monkeypatch, dynamic_axes=("batch",), fixed_reason="windows")
+    predictor = Predictor.from_file(write_tiny_onnx(tmp_path / "tiny.onnx"))
+    with pytest.raises(ModelError, match=r"its ONNX form takes one size.*\.safetensors"):
+        predictor.predict_augmented(np.zeros((8, 8), np.uint8))
+
+
+def test_tiles_are_not_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
+    register_tiny(monkeypatch)
+    facts = tiny_facts(
+        fit="tile", fit_size=(16, 16), sizes=SizeRule(multiple=MULTIPLE, max_area=256)
+    )
+    predictor = Predictor.from_network(tiny_network(), facts, "cpu")
+    image = np.zeros((40, 40), np.uint8)
+    image[17, 20] = 255
+    assert [found.box for found in predictor.predict(image).detections] == [(17, 20, 18, 21)]
+    with pytest.raises(ModelError, match="an image of 40 x 40 is tiled"):
+        predictor.predict_augmented(image)

@@ -4,18 +4,20 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import numpy as np
+import onnx
 import pytest
+import torch
 from torch import Tensor, nn
 
 from irstd.config import Params
 from irstd.data.sources import RawImage
 from irstd.data.store import write_prepared
-from irstd.errors import DataError, ModelError
+from irstd.errors import ConfigError, DataError, ModelError
 from irstd.inference.onnx_file import read_onnx
 from irstd.inference.predictor import Predictor
 from irstd.inference.weights import save_model
 from irstd.layout import Layout
-from irstd.stages.export import export
+from irstd.stages.export import export, export_file
 from tests.sirst_layout import make_params
 from tests.tiny_network import MULTIPLE, Bright, register_tiny, tiny_facts, tiny_network
 
@@ -171,3 +173,84 @@ def test_weights_of_another_network_are_refused(project: Path, params: Params) -
     layout.weights("tiny").rename(layout.weights("ispanet"))
     with pytest.raises(ModelError, match=r"expected weights of ispanet with .*, got tiny"):
         export(project, params, "ispanet")
+
+
+class Normed(Bright):
+    """With a batch norm that can be folded."""
+
+    def __init__(self, in_channels: int = 1) -> None:
+        super().__init__(in_channels)
+        self.conv = nn.Conv2d(in_channels, 1, 3, padding=1)
+        self.norm = nn.BatchNorm2d(1)
+        self.norm.running_mean.fill_(0.3)
+        self.norm.weight.data.fill_(2.0)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image) + self.norm(self.conv(self.admit(image)))
+
+
+def test_the_fused_network_is_exported(
+    project: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_tiny(monkeypatch, build=Normed)
+    layout = Layout(project, params.profile)
+    save_model(layout.weights("tiny"), Normed().eval(), tiny_facts())
+    assert export(project, params, "tiny")["parity_ratio"] <= 1e-3
+    operators = {node.op_type for node in onnx.load(layout.onnx("tiny")).graph.node}
+    assert "Conv" in operators
+    assert "BatchNormalization" not in operators
+
+
+def everything(root: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in sorted(root.rglob("*"))}
+
+
+def test_any_weight_file_is_exported(project: Path, params: Params, tmp_path: Path) -> None:
+    weights = Layout(project, params.profile).weights("tiny")
+    output = tmp_path / "onnx" / "tiny.onnx"
+    before = {folder: everything(project / folder) for folder in ("artifacts", "reports", "data")}
+    report = export_file(project, params, weights, output)
+    assert read_onnx(output).facts == tiny_facts()
+    assert len(report["cases"]) == 9
+    for folder in ("artifacts", "reports", "data"):
+        assert everything(project / folder) == before[folder]
+
+
+def test_a_published_file_is_exported_without_prepared_images(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_tiny(monkeypatch)
+    torch.save({"model": tiny_network().state_dict()}, tmp_path / "best.pth")
+    output = tmp_path / "tiny.onnx"
+    with pytest.raises(ModelError, match="add --network NAME"):
+        export_file(tmp_path, params, tmp_path / "best.pth", output)
+    report = export_file(tmp_path, params, tmp_path / "best.pth", output, network="tiny")
+    assert {case["case"].split(",")[0] for case in report["cases"]} == {"random"}
+    assert read_onnx(output).facts.provenance["origin"] == "published"
+
+
+def test_a_network_of_one_size_needs_it(
+    project: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_tiny(monkeypatch, dynamic_axes=("batch",), fixed_reason="a test says so")
+    weights, output = Layout(project, params.profile).weights("tiny"), tmp_path / "tiny.onnx"
+    with pytest.raises(ModelError, match=r"a test says so\); say which: --height and --width"):
+        export_file(project, params, weights, output)
+    export_file(project, params, weights, output, size=(16, 24))
+    assert read_onnx(output).facts.preprocessing.fit_size == (16, 24)
+    with pytest.raises(ModelError, match="multiples of 8, got 16 x 20"):
+        export_file(project, params, weights, output, size=(16, 20), overwrite=True)
+
+
+def test_wrong_outputs_and_sizes_are_refused(project: Path, params: Params, tmp_path: Path) -> None:
+    weights, output = Layout(project, params.profile).weights("tiny"), tmp_path / "tiny.onnx"
+    with pytest.raises(ConfigError, match=r"every legal size .* leave out --height and --width"):
+        export_file(project, params, weights, output, size=(16, 16))
+    with pytest.raises(DataError, match="artifacts/ belongs to the stages"):
+        export_file(project, params, weights, weights.with_suffix(".onnx"))
+    with pytest.raises(ModelError, match=r"expected a name that ends with \.onnx"):
+        export_file(project, params, weights, tmp_path / "tiny.bin")
+    output.write_text("precious")
+    with pytest.raises(DataError, match="exists; choose another name"):
+        export_file(project, params, weights, output)
+    assert output.read_text() == "precious"

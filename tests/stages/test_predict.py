@@ -47,10 +47,8 @@ def folder(tmp_path: Path) -> Path:
 def predict(
     inputs: list[Path], output: Path, model: str, threshold: float | None = None, **changes: bool
 ) -> PredictSummary:
-    overwrite = changes.get("overwrite", False)
-    return run_predict(
-        inputs, output, model=model, root=Path(), threshold=threshold, overwrite=overwrite
-    )
+    options = {"overwrite": False} | changes
+    return run_predict(inputs, output, model=model, root=Path(), threshold=threshold, **options)
 
 
 def files(folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from irstd.inference.weights import FACTS_KEY, ModelFacts
 from irstd.layout import Layout
 from irstd.models import network_spec
 from irstd.profiles import use_profile
-from irstd.stages.register import register
+from irstd.stages.register import register, register_file
 from irstd.stages.track import track
 from irstd.tracking.journal import file_sha256
 from irstd.tracking.store import Store
@@ -63,7 +63,8 @@ def project_root(template: Path) -> Path:
 def params(project_root: Path) -> Params:
     params = load_params(project_root / "params.yaml")
     hurried = params.register_.model_copy(update={"request_timeout_s": 1, "request_retries": 0})
-    return params.model_copy(update={"register_": hurried})
+    alone = params.train.model_copy(update={"networks": ("ispanet",)})
+    return params.model_copy(update={"register_": hurried, "train": alone})
 
 
 def write_onnx(path: Path, params: Params, provenance: dict[str, str]) -> None:
@@ -199,6 +200,31 @@ def test_a_report_about_another_training_is_refused(
     with pytest.raises(DataError, match=rf"{path}: lacks \['{origin}'\]; run `irstd "):
         register(tmp_path, params)
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_one_imported_file_is_registered(
+    project_root: Path, params: Params, tmp_path: Path
+) -> None:
+    path = tmp_path / "imported.onnx"
+    write_onnx(path, params, {"origin": "published", "file": "best.pth", "sha256": "5" * 64})
+    before = sorted((project_root / "reports").rglob("*"))
+    receipt = register_file(project_root, params, path)
+    assert sorted((project_root / "reports").rglob("*")) == before
+    number = receipt["version"]["version"]
+    version = Store(project_root, params.register_).client.get_model_version("irstd", number)
+    assert version.tags == {
+        "network": "ispanet",
+        "profile": "smoke",
+        "threshold": "0.5",
+        "key": file_sha256(path),
+        "origin": "imported",
+        "source_file": "best.pth",
+        "source_sha256": "5" * 64,
+        "onnx_sha256": file_sha256(path),
+    }
+    assert register_file(project_root, params, path)["version"]["version"] == number
+    with pytest.raises(ModelError, match="no such ONNX file"):
+        register_file(project_root, params, tmp_path / "none.onnx")
 
 
 def test_a_file_of_unknown_origin_is_refused(tmp_path: Path, params: Params) -> None:
