@@ -1,8 +1,8 @@
 """Time and memory of every network, in several ways to run it, against plain eager torch.
 
-Each figure comes from a process of its own, so that networks share no memory; each row's baseline
-is `eager` of the same network and size in the same run. Linux only: peaks of memory are read from
-/proc. Run: python benchmarks/networks.py
+The baseline of each row is the row `eager` of the same network and size, measured in the same run;
+how one figure is measured: `benchmarks/network_costs.py`.
+Run: python benchmarks/networks.py
 """
 
 import argparse
@@ -11,70 +11,45 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
-from resource import RLIMIT_DATA, setrlimit
-from statistics import median
-from typing import Literal
 
 import onnxruntime
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
-from benchmarks.lpnet_loop import looped
-from irstd.errors import ModelError
+from benchmarks.network_costs import (
+    TRAINING_BATCH,
+    Cost,
+    Failure,
+    Mode,
+    Task,
+    export,
+    measure,
+    shape_text,
+    supervise,
+)
 from irstd.evaluation.summary import Table
-from irstd.export.onnx import export_onnx, fixed_facts, has_free_size
-from irstd.inference.backends import OnnxBackend, processor_name
-from irstd.inference.preprocess import Preprocessing
-from irstd.inference.weights import ModelFacts
-from irstd.models import NETWORKS, NetworkSpec, build_network
+from irstd.export.onnx import has_free_size
+from irstd.inference.backends import processor_name
+from irstd.models import NETWORKS, NetworkSpec
 from irstd.models.cost import comparison_size
-from irstd.models.lpnet import CLAMP, LPNet
 from irstd.models.spec import Size
 from irstd.stages.publish import markers, update_readme
-from irstd.types import Outputs
 
-LARGE = (1024, 1280)
-QUICK = (64, 64)
-TRAINING_BATCH = 2
-"""The smallest that batch norms behind a global pooling take."""
-BUDGET_S, QUICK_BUDGET_S, MOST_RUNS = 2.0, 0.2, 20
-"""A measurement is repeated, at least once, until this time or number of runs is reached."""
-SETUP_S, FIRST_RUN_S, FIRST_STEP_S, COMPILE_S, EXPORT_S, REPEATS_S = 60, 30, 60, 120, 120, 120
-"""Limits of the parts of a measurement; beyond them it is given up."""
+LARGE, QUICK = (1024, 1280), (64, 64)
+BUDGET_S, QUICK_BUDGET_S = 2.0, 0.2
+"""Time for the repeats of one measurement."""
+SETUP_S, FORWARD_S, STEP_S, COMPILE_S, EXPORT_S, REPEATS_S = 60, 30, 60, 120, 120, 120
+"""What takes longer is given up: a set-up, the first forward pass or training step, compilation,
+export, all repeats."""
 TOTAL_S = 27 * 60
 """No measurement starts later than this."""
-MEMORY_SHARE = 0.9
-"""A measurement may allocate this share of the memory that is available when it starts."""
 BLOCK = "networks"
 MIB = 2**20
-
-
-@dataclass(frozen=True)
-class Mode:
-    """A way to run a network.
-
-    Attributes:
-        name: in the table.
-        fused: batch norms folded, see `Network.fuse`.
-        channels_last: weights and input in that memory format.
-        engine: what runs it.
-    """
-
-    name: str
-    fused: bool = False
-    channels_last: bool = False
-    engine: Literal["torch", "onnx", "compile", "loop"] = "torch"
-
 
 EAGER = Mode("eager")
 CHANNELS_LAST = Mode("channels_last", channels_last=True)
 COMPILED = Mode("fused, torch.compile", fused=True, engine="compile")
-LOOP = Mode("published loop, eager", engine="loop")
+LOOP = Mode("eager, published loop", engine="loop")
 MODES = (
     EAGER,
     Mode("fused", fused=True),
@@ -83,91 +58,99 @@ MODES = (
     Mode("fused, ONNX Runtime", fused=True, engine="onnx"),
 )
 
-
-@dataclass(frozen=True)
-class Task:
-    """One measurement: forward passes of one image, or training steps of `TRAINING_BATCH`."""
-
-    network: str
-    size: Size
-    mode: Mode
-    training: bool = False
-
-    def __str__(self) -> str:
-        kind = "training step" if self.training else "forward"
-        return f"{self.network}, {shape_text(NETWORKS[self.network], self.size)}, {self.mode.name}, {kind}"
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one run costs.
-
-    Attributes:
-        seconds: median.
-        memory: peak, in bytes, above what the process had before it built the network.
-        first_s: seconds of the first run, which compiles and is not counted.
-    """
-
-    seconds: float
-    memory: int
-    first_s: float
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why there is no figure: `short` for the cell, `reason` for the note below the table."""
-
-    short: str
-    reason: str
-
-
 Results = Mapping[Task, Cost | Failure]
 
 
 def sizes(spec: NetworkSpec, quick: bool) -> list[Size]:
-    """Heights and widths to measure at: about 256 x 256, and 1024 x 1280 where it is legal."""
+    """Heights and widths to measure at: about 256 x 256, and 1024 x 1280 where it is legal.
+
+    Args:
+        spec: facts of the network.
+        quick: one size only, the smallest legal one that holds 64 x 64.
+    """
     if quick:
         return [spec.sizes.enclosing(*QUICK) or comparison_size(spec)]
-    large = [LARGE] if spec.sizes.is_legal(*LARGE) else []
-    return [comparison_size(spec), *large]
+    return [comparison_size(spec), *([LARGE] if spec.sizes.is_legal(*LARGE) else [])]
 
 
 def plan(names: Sequence[str], quick: bool) -> list[Task]:
-    """All measurements: first those at the smaller size, compilation last."""
+    """All measurements: those at the smaller size, those at the larger, compilation last."""
     smaller: list[Task] = []
     larger: list[Task] = []
     compiled: list[Task] = []
     for name in names:
-        first, *further = sizes(NETWORKS[name], quick)
+        size, *further = sizes(NETWORKS[name], quick)
         loop = [LOOP] if name == "lpnet" else []
-        smaller += [Task(name, first, mode) for mode in (*MODES, *loop)]
-        smaller += [Task(name, first, mode, training=True) for mode in (EAGER, CHANNELS_LAST, *loop)]
-        for size in further:
-            larger += [Task(name, size, mode) for mode in MODES]
-            larger += [Task(name, size, EAGER, training=True)]
-        compiled.append(Task(name, first, COMPILED))
+        smaller += [Task(name, size, mode) for mode in (*MODES, *loop)]
+        smaller += [Task(name, size, mode, training=True) for mode in (EAGER, CHANNELS_LAST, *loop)]
+        for large in further:
+            larger += [Task(name, large, mode) for mode in MODES]
+            larger += [Task(name, large, EAGER, training=True)]
+        compiled += [Task(name, size, COMPILED)]
     return smaller + larger + compiled
 
 
-def shape_text(spec: NetworkSpec, size: Size) -> str:
-    """One input in words: frames of a clip, channels, height, width."""
-    return " x ".join(map(str, _shape(spec, size)))
+class Run:
+    """One run of the benchmark.
 
+    Args:
+        threads: of torch and ONNX Runtime.
+        budget_s: time for the repeats of one measurement.
+        folder: for ONNX files.
+    """
 
-def report(results: Results, conditions: str) -> str:
-    """The results in Markdown: conditions, table, notes on what could not be measured."""
-    parts = [conditions, results_table(results).markdown()]
-    notes = [f"- {task}: {one.reason}" for task, one in results.items() if isinstance(one, Failure)]
-    return "\n\n".join([*parts, "\n".join(notes)] if notes else parts)
+    def __init__(self, threads: int, budget_s: float, folder: Path) -> None:
+        self.threads, self.budget_s, self.folder = threads, budget_s, folder
+        self._exported: dict[Path, Failure | None] = {}
+
+    def measure_all(
+        self, tasks: Sequence[Task], clock: Callable[[], float] = time.monotonic
+    ) -> dict[Task, Cost | Failure]:
+        """Measure in this order; what a network's eager form can't do at a size is left out.
+
+        Args:
+            tasks: the measurements, eager before others.
+            clock: seconds.
+        """
+        start = clock()
+        results: dict[Task, Cost | Failure] = {}
+        for task in tasks:
+            if isinstance(results.get(Task(task.network, task.size, EAGER)), Failure):
+                continue
+            if clock() - start > TOTAL_S:
+                reason = f"{TOTAL_S // 60} minutes were over; --network measures it alone"
+                results[task] = Failure("no time", reason)
+            else:
+                results[task] = self._measure_one(task)
+            print(f"{clock() - start:5.0f} s  {task}: {results[task]}", file=sys.stderr)
+        return results
+
+    def _measure_one(self, task: Task) -> Cost | Failure:
+        free = has_free_size(NETWORKS[task.network])
+        file = self.folder / ("_".join([task.network, *([] if free else map(str, task.size))]))
+        first_s = STEP_S if task.training else FORWARD_S
+        if task.mode.engine == "compile":
+            first_s = COMPILE_S
+        elif task.mode.engine == "onnx":
+            if file not in self._exported:
+                arguments = (task.network, task.size, file)
+                self._exported[file] = supervise(export, arguments, [EXPORT_S])
+            failure = self._exported[file]
+            if failure is not None:
+                return Failure(failure.short, f"export: {failure.reason}")
+        limits = (SETUP_S, first_s, REPEATS_S)
+        cost: Cost | Failure = supervise(
+            measure, (task, self.threads, self.budget_s, file), limits
+        )
+        return cost
 
 
 def results_table(results: Results) -> Table:
-    """A row per network, size and mode."""
+    """A row per network, size and mode; time and memory with their ratios to eager."""
     head = ("Network", "Input", "Mode", "Forward, ms", "MiB", "Training step, ms", "MiB")
-    networks = list(dict.fromkeys((task.network, task.size) for task in results))
-    networks.sort(key=lambda pair: list(NETWORKS).index(pair[0]))  # stable: sizes stay in order
+    places = dict.fromkeys((task.network, task.size) for task in results)
     rows = []
-    for name, size in networks:
+    for name, size in sorted(places, key=lambda place: (list(NETWORKS).index(place[0]), place[1])):
         for mode in (*MODES, COMPILED, LOOP):
             tasks = [Task(name, size, mode, training) for training in (False, True)]
             if any(task in results for task in tasks):
@@ -177,251 +160,75 @@ def results_table(results: Results) -> Table:
 
 
 def _cells(results: Results, task: Task) -> tuple[str, str]:
-    """Time and memory, with ratios to eager."""
     cost = results.get(task)
+    eager = results.get(Task(task.network, task.size, EAGER, task.training))
     if cost is None:
         return "", ""
     if isinstance(cost, Failure):
         return cost.short, ""
-    eager = results.get(Task(task.network, task.size, EAGER, task.training))
-    base = eager if isinstance(eager, Cost) else None
+    if not isinstance(eager, Cost):
+        eager = None
     return (
-        _with_ratio(1e3 * cost.seconds, 1e3 * base.seconds if base else 0),
-        _with_ratio(cost.memory / MIB, base.memory / MIB if base else 0),
+        _with_ratio(1e3 * cost.seconds, eager and 1e3 * eager.seconds),
+        _with_ratio(cost.memory / MIB, eager and eager.memory / MIB),
     )
 
 
-def _with_ratio(value: float, baseline: float) -> str:
-    digits = 0 if value >= 100 else 1
-    return f"{value:.{digits}f}" + (f" ({value / baseline:.2f})" if baseline > 0 else "")
+def _with_ratio(value: float, baseline: float | None) -> str:
+    text = f"{value:.{0 if value >= 100 else 1}f}"
+    return f"{text} ({value / baseline:.2f})" if baseline else text
 
 
-def _shape(spec: NetworkSpec, size: Size) -> tuple[int, ...]:
-    clip = () if spec.frames == 1 else (spec.frames,)
-    return (*clip, spec.in_channels, *size)
+def report(results: Results, threads: int) -> str:
+    """Conditions, table, and why figures are missing, in Markdown."""
+    conditions = (
+        f"`python benchmarks/networks.py` on {processor_name()}, {threads} threads, torch "
+        f"{torch.__version__}, ONNX Runtime {onnxruntime.__version__}. In brackets the ratio to "
+        f"eager: less is better. Forward: one input without gradients; training step: a batch of "
+        f"{TRAINING_BATCH}, forward, backward and AdamW, all outputs supervised. Medians after a "
+        "warm-up. MiB: peak memory of the process, each measurement in one of its own, above what "
+        "it had before it built the network."
+    )
+    reasons = [
+        f"- {task}: {cost.reason}" for task, cost in results.items() if isinstance(cost, Failure)
+    ]
+    parts = (conditions, results_table(results).markdown(), "\n".join(reasons))
+    return "\n\n".join(part for part in parts if part)
 
 
-class PublishedLoop(nn.Module):
-    """LPNet that takes patch by patch."""
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--network", action="append", choices=list(NETWORKS), help="repeatable; default: all"
+    )
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--quick", action="store_true", help="one small size, fewer repeats")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help=f"also put it between {markers(BLOCK)} of FILE"
+    )
+    arguments = parser.parse_args()
+    if arguments.threads < 1:
+        parser.error(f"--threads: expected at least 1, got {arguments.threads}")
+    file = arguments.write
+    if file and not (file.is_file() and all(m in file.read_text("utf-8") for m in markers(BLOCK))):
+        parser.error(f"--write: {file}: expected a file with the lines {' and '.join(markers(BLOCK))}")
+    return arguments
 
-    def __init__(self, network: LPNet) -> None:
-        super().__init__()
-        self.network = network
 
-    def forward(self, image: Tensor) -> Tensor:
-        """The map in [0, 1]."""
-        return looped(self.network, image)[0]
-
-    def outputs(self, image: Tensor) -> Outputs:
-        """As `LPNet.outputs`; the map has no gradient."""
-        scaled, patches, attention = looped(self.network, image)
-        return Outputs(
-            torch.logit(scaled, CLAMP), patches=torch.logit(patches, CLAMP), attention=attention
+def main() -> None:
+    """Print the table; progress goes to stderr."""
+    arguments = _arguments()
+    names = list(dict.fromkeys(arguments.network or NETWORKS))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # nothing compiled earlier counts
+        run = Run(
+            arguments.threads, QUICK_BUDGET_S if arguments.quick else BUDGET_S, Path(folder)
         )
+        text = report(run.measure_all(plan(names, arguments.quick)), arguments.threads)
+    print(text)
+    if arguments.write:
+        update_readme(arguments.write, {BLOCK: text})
 
 
-def prepare(task: Task, onnx_file: Path) -> Callable[[], object]:
-    """What is timed; it returns when the result is there."""
-    spec, mode = NETWORKS[task.network], task.mode
-    image = torch.randn(TRAINING_BATCH if task.training else 1, *_shape(spec, task.size))
-    if mode.engine == "onnx":
-        backend, batch = OnnxBackend(onnx_file.read_bytes(), task.network), image.numpy()
-        return lambda: backend(batch)
-    network: nn.Module = build_network(task.network)
-    if mode.fused:
-        network = network.fuse()
-    if mode.engine == "loop":
-        network = PublishedLoop(network)
-    if mode.channels_last:
-        image = _to_channels_last(network, image)
-    if task.training:
-        return _training_step(network.train(), image)
-    network.eval()
-    if mode.engine == "compile":
-        network = torch.compile(network, dynamic=False)
-    return lambda: _without_gradient(network, image)
-
-
-def _without_gradient(network: nn.Module, image: Tensor) -> Tensor:
-    with torch.inference_mode():
-        return network(image)
-
-
-def _training_step(network: nn.Module, image: Tensor) -> Callable[[], None]:
-    """Forward, sum of the mean cross-entropies of all maps of logits, backward, AdamW."""
-    optimizer = torch.optim.AdamW(network.parameters())
-
-    def step() -> None:
-        optimizer.zero_grad()
-        found = network.outputs(image)
-        maps = [found.logits, *found.side, found.grid, found.patches]
-        losses = [
-            F.binary_cross_entropy_with_logits(one, torch.zeros_like(one))
-            for one in maps
-            if one is not None
-        ]
-        torch.stack(losses).sum().backward()
-        optimizer.step()
-
-    return step
-
-
-def _to_channels_last(network: nn.Module, image: Tensor) -> Tensor:
-    """Reorder the weights of 2-D convolutions in place; the image, or each frame, as a copy."""
-    for parameter in network.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    frames = image.flatten(0, -4).contiguous(memory_format=torch.channels_last)
-    return frames.unflatten(0, image.shape[:-3])
-
-
-def measure(
-    task: Task, threads: int, budget_s: float, onnx_file: Path, parent: Connection
-) -> None:
-    """Body of a process: a message when it is ready, one after the first run, then the cost."""
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    _limit_memory()
-    before = _kilobytes("self/status", "RssAnon")
-    try:
-        run = prepare(task, onnx_file)
-        parent.send(None)
-        first_s = _seconds(run)
-        parent.send(None)
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
-        times: list[float] = []
-        while not times or (sum(times) < budget_s and len(times) < MOST_RUNS):
-            times.append(_seconds(run))
-        # Code of libraries is resident, too, but nothing that a network costs.
-        peak = _kilobytes("self/status", "VmHWM") - _kilobytes("self/status", "RssFile")
-        parent.send(Cost(median(times), 1024 * (peak - before), first_s))
-    except (RuntimeError, MemoryError, ModelError) as error:
-        parent.send(_failure(error))
-
-
-def export(name: str, size: Size, file: Path, parent: Connection) -> None:
-    """Body of a process: write the ONNX form of the fused network."""
-    spec = NETWORKS[name]
-    facts = ModelFacts(name, {}, Preprocessing.of(spec, spec.in_channels), 0.5, {})
-    try:
-        model = export_onnx(build_network(name).fuse(), spec, fixed_facts(spec, facts, size))
-        file.write_bytes(model.SerializeToString())
-        parent.send(None)
-    except (RuntimeError, MemoryError, ModelError) as error:
-        parent.send(_failure(error))
-
-
-def _failure(error: Exception) -> Failure:
-    return Failure("failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-def _limit_memory() -> None:
-    """Let an allocation fail rather than the machine run out of memory."""
-    limit = int(MEMORY_SHARE * 1024 * _kilobytes("meminfo", "MemAvailable"))
-    setrlimit(RLIMIT_DATA, (limit, limit))
-
-
-def _kilobytes(file: str, key: str) -> int:
-    """A line of a table in /proc."""
-    lines = (Path("/proc") / file).read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
-
-
-def supervise(
-    body: Callable[..., None], arguments: tuple[object, ...], limits: Sequence[float]
-) -> object:
-    """Run a function in a process of its own.
-
-    Args:
-        body: takes the arguments and a connection, to which it sends one message per limit, or a
-            `Failure` as its last.
-        arguments: of the body.
-        limits: seconds to wait for each message.
-
-    Returns:
-        The last message, or a `Failure`.
-    """
-    context = get_context("forkserver")  # the libraries are imported once
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=body, args=(*arguments, sender), daemon=True)
-    child.start()
-    sender.close()
-    message: object = None
-    try:
-        for limit in limits:
-            if not receiver.poll(limit):
-                return Failure(f"> {limit:g} s", f"given up after {limit:g} s")
-            message = receiver.recv()
-            if isinstance(message, Failure):
-                break
-    except EOFError:
-        child.join()
-        return Failure("failed", f"its process ended with code {child.exitcode}")
-    finally:
-        child.kill()
-        child.join()
-        receiver.close()
-    return message
-
-
-class Run:
-    """One run of the benchmark.
-
-    Args:
-        threads: of torch and ONNX Runtime.
-        budget_s: time for the repeats of a measurement.
-        folder: for ONNX files.
-        clock: seconds.
-    """
-
-    def __init__(
-        self,
-        threads: int,
-        budget_s: float,
-        folder: Path,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.threads, self.budget_s, self.folder, self.clock = threads, budget_s, folder, clock
-        self.exported: dict[Path, object] = {}
-
-    def measure_all(self, tasks: Sequence[Task]) -> dict[Task, Cost | Failure]:
-        """Measure; where eager fails, the other modes of that network and size are left out."""
-        start = self.clock()
-        results: dict[Task, Cost | Failure] = {}
-        for task in tasks:
-            if isinstance(results.get(Task(task.network, task.size, EAGER)), Failure):
-                continue
-            if self.clock() - start > TOTAL_S:
-                reason = f"no time left after {TOTAL_S // 60} minutes; --network measures it alone"
-                results[task] = Failure("no time", reason)
-            else:
-                results[task] = self.measure_one(task)
-            print(f"{self.clock() - start:6.0f} s  {task}: {results[task]}", file=sys.stderr)
-        return results
-
-    def measure_one(self, task: Task) -> Cost | Failure:
-        """Measure in a process of its own."""
-        file = self._onnx_file(task)
-        if task.mode.engine == "onnx":
-            if file not in self.exported:
-                self.exported[file] = supervise(export, (task.network, task.size, file), [EXPORT_S])
-            failure = self.exported[file]
-            if isinstance(failure, Failure):
-                return Failure(failure.short, f"export: {failure.reason}")
-        first = FIRST_STEP_S if task.training else FIRST_RUN_S
-        limits = [SETUP_S, COMPILE_S if task.mode.engine == "compile" else first, REPEATS_S]
-        arguments = (task, self.threads, self.budget_s, file)
-        cost = supervise(measure, arguments, limits)
-        assert isinstance(cost, Cost | Failure)
-        return cost
-
-    def _onnx_file(self, task: Task) -> Path:
-        free = has_free_size(NETWORKS[task.network])
-        size = "" if free else "_{}x{}".format(*task.size)
-        return self.folder / f"{task.network}{size}.onnx"
+if __name__ == "__main__":
+    main()
