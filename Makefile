@@ -10,7 +10,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 # Without stored byte code each stage would compile torch and its company again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env lock demo check-demo test fast lint mlflow app clean
+.PHONY: help env lock demo demo-all check-demo test fast lint mlflow app clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -31,6 +31,11 @@ lock: env  ## refresh requirements.lock from pyproject.toml
 	mv requirements.lock.tmp requirements.lock
 
 demo: env  ## run the whole pipeline on the embedded default
+	dvc repro
+	irstd report
+
+demo-all: env  ## the same with the five paper networks, half an hour; `irstd profile demo` switches back
+	irstd profile demo-all
 	dvc repro
 	irstd report
 

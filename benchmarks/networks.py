@@ -11,12 +11,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import set_forkserver_preload
 from pathlib import Path
 
 import onnxruntime
 import torch
 
 from benchmarks.network_costs import (
+    MIB,
     TRAINING_BATCH,
     Cost,
     Failure,
@@ -38,13 +40,12 @@ from irstd.stages.publish import markers, update_readme
 LARGE, QUICK = (1024, 1280), (64, 64)
 BUDGET_S, QUICK_BUDGET_S = 2.0, 0.2
 """Time for the repeats of one measurement."""
-SETUP_S, FORWARD_S, STEP_S, COMPILE_S, EXPORT_S, REPEATS_S = 60, 30, 60, 120, 120, 120
+SETUP_S, FORWARD_S, STEP_S, COMPILE_S, EXPORT_S, REPEATS_S = 60, 30, 60, 90, 120, 120
 """What takes longer is given up: a set-up, the first forward pass or training step, compilation,
 export, all repeats."""
 TOTAL_S = 27 * 60
 """No measurement starts later than this."""
 BLOCK = "networks"
-MIB = 2**20
 
 EAGER = Mode("eager")
 CHANNELS_LAST = Mode("channels_last", channels_last=True)
@@ -74,7 +75,12 @@ def sizes(spec: NetworkSpec, quick: bool) -> list[Size]:
 
 
 def plan(names: Sequence[str], quick: bool) -> list[Task]:
-    """All measurements: those at the smaller size, those at the larger, compilation last."""
+    """All measurements: smaller size, larger size, compilation (not of variants).
+
+    Args:
+        names: of networks.
+        quick: one small size, no compilation.
+    """
     smaller: list[Task] = []
     larger: list[Task] = []
     compiled: list[Task] = []
@@ -86,7 +92,8 @@ def plan(names: Sequence[str], quick: bool) -> list[Task]:
         for large in further:
             larger += [Task(name, large, mode) for mode in MODES]
             larger += [Task(name, large, EAGER, training=True)]
-        compiled += [Task(name, size, COMPILED)]
+        if not (quick or NETWORKS[name].variant_of):
+            compiled += [Task(name, size, COMPILED)]
     return smaller + larger + compiled
 
 
@@ -121,27 +128,27 @@ class Run:
                 reason = f"{TOTAL_S // 60} minutes were over; --network measures it alone"
                 results[task] = Failure("no time", reason)
             else:
-                results[task] = self._measure_one(task)
+                results[task] = self.measure_one(task)
             print(f"{clock() - start:5.0f} s  {task}: {results[task]}", file=sys.stderr)
         return results
 
-    def _measure_one(self, task: Task) -> Cost | Failure:
-        free = has_free_size(NETWORKS[task.network])
-        file = self.folder / ("_".join([task.network, *([] if free else map(str, task.size))]))
-        first_s = STEP_S if task.training else FORWARD_S
-        if task.mode.engine == "compile":
-            first_s = COMPILE_S
-        elif task.mode.engine == "onnx":
+    def measure_one(self, task: Task) -> Cost | Failure:
+        """Measure in a process of its own; an ONNX form is exported before, in another."""
+        spec, mode = NETWORKS[task.network], task.mode
+        size = () if has_free_size(spec) else map(str, task.size)
+        file = self.folder / ("_".join((task.network, *size)) + ".onnx")
+        if mode.engine == "onnx":
             if file not in self._exported:
-                arguments = (task.network, task.size, file)
-                self._exported[file] = supervise(export, arguments, [EXPORT_S])
+                export_of = (task.network, task.size, file)
+                self._exported[file] = supervise(export, export_of, [EXPORT_S])
             failure = self._exported[file]
             if failure is not None:
                 return Failure(failure.short, f"export: {failure.reason}")
-        limits = (SETUP_S, first_s, REPEATS_S)
-        cost: Cost | Failure = supervise(
-            measure, (task, self.threads, self.budget_s, file), limits
-        )
+        first_s = STEP_S if task.training else FORWARD_S
+        if mode.engine == "compile":
+            first_s = COMPILE_S
+        arguments = (task, self.threads, self.budget_s, file)
+        cost: Cost | Failure = supervise(measure, arguments, (SETUP_S, first_s, REPEATS_S))
         return cost
 
 
@@ -185,7 +192,7 @@ def report(results: Results, threads: int) -> str:
         f"`python benchmarks/networks.py` on {processor_name()}, {threads} threads, torch "
         f"{torch.__version__}, ONNX Runtime {onnxruntime.__version__}. In brackets the ratio to "
         f"eager: less is better. Forward: one input without gradients; training step: a batch of "
-        f"{TRAINING_BATCH}, forward, backward and AdamW, all outputs supervised. Medians after a "
+        f"{TRAINING_BATCH}, forward, backward and AdamW. Medians after a "
         "warm-up. MiB: peak memory of the process, each measurement in one of its own, above what "
         "it had before it built the network."
     )
@@ -202,7 +209,7 @@ def _arguments() -> argparse.Namespace:
         "--network", action="append", choices=list(NETWORKS), help="repeatable; default: all"
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--quick", action="store_true", help="one small size, fewer repeats")
+    parser.add_argument("--quick", action="store_true", help="one small size, no compilation")
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help=f"also put it between {markers(BLOCK)} of FILE"
     )
@@ -211,7 +218,9 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"--threads: expected at least 1, got {arguments.threads}")
     file = arguments.write
     if file and not (file.is_file() and all(m in file.read_text("utf-8") for m in markers(BLOCK))):
-        parser.error(f"--write: {file}: expected a file with the lines {' and '.join(markers(BLOCK))}")
+        parser.error(
+            f"--write: {file}: expected a file with the lines {' and '.join(markers(BLOCK))}"
+        )
     return arguments
 
 
@@ -219,11 +228,10 @@ def main() -> None:
     """Print the table; progress goes to stderr."""
     arguments = _arguments()
     names = list(dict.fromkeys(arguments.network or NETWORKS))
+    set_forkserver_preload(["benchmarks.networks"])
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # nothing compiled earlier counts
-        run = Run(
-            arguments.threads, QUICK_BUDGET_S if arguments.quick else BUDGET_S, Path(folder)
-        )
+        run = Run(arguments.threads, QUICK_BUDGET_S if arguments.quick else BUDGET_S, Path(folder))
         text = report(run.measure_all(plan(names, arguments.quick)), arguments.threads)
     print(text)
     if arguments.write:

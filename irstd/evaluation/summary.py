@@ -74,8 +74,11 @@ class Table:
 
 
 def figures_table(results: Sequence[Result]) -> Table:
-    """Figures on the test part, with bootstrap intervals, beside the best global threshold."""
-    head = ("Profile", "Network", "Test part", *(title for _, title, _ in FIGURES))
+    """Figures on the test part, with intervals, beside the best global threshold.
+
+    How long each network was trained stands with them: figures of unequal effort do not compare.
+    """
+    head = ("Profile", "Network", "Trained", "Test part", *(title for _, title, _ in FIGURES))
     return Table((*head, BASELINE_TITLE), tuple(map(_figures_row, results)))
 
 
@@ -127,7 +130,8 @@ def _figures_row(result: Result) -> tuple[str, ...]:
     m = result.metrics
     part = f"{m['source']}, {m['split']}: {m['n_images']} images, {m['n_targets']} targets"
     cells = (_with_interval(result, key, factor) for key, _, factor in FIGURES)
-    return m["profile"], m["network"], part, *cells, number(m["baseline_f1_target"])
+    trained = f"{duration(result.run['seconds'])}, {result.run['epochs']} epochs"
+    return m["profile"], m["network"], trained, part, *cells, number(m["baseline_f1_target"])
 
 
 def _with_interval(result: Result, key: str, factor: float) -> str:

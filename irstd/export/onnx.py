@@ -12,7 +12,7 @@ from torch import nn
 from irstd.errors import ModelError
 from irstd.inference.backends import INPUT_NAME, OUTPUT_NAME
 from irstd.inference.weights import FACTS_KEY, ModelFacts
-from irstd.models.spec import NetworkSpec, Size
+from irstd.models.spec import NetworkSpec, Size, SizeRule
 
 OPSET = 20
 EXAMPLE_BATCH = 2
@@ -22,11 +22,12 @@ STEP_PX = 8
 """A network that takes any size, or nearly, steps by this."""
 
 
-def sized(spec: NetworkSpec, steps: Size) -> Size:
+def sized(sizes: SizeRule, steps: Size) -> Size:
     """A legal size, so many rows and columns of steps above the smallest one."""
-    step = spec.sizes.multiple * max(1, STEP_PX // spec.sizes.multiple)
-    rows, cols = (spec.sizes.smallest + (count - 1) * step for count in steps)
-    return (rows, cols) if spec.sizes.smallest >= step else (steps[0] * step, steps[1] * step)
+    step = sizes.multiple * max(1, STEP_PX // sizes.multiple)
+    first = max(step, sizes.smallest)
+    rows, cols = (first + (count - 1) * step for count in steps)
+    return rows, cols
 
 
 def has_free_size(spec: NetworkSpec) -> bool:
@@ -57,14 +58,14 @@ def fixed_facts(spec: NetworkSpec, facts: ModelFacts, size: Size | None) -> Mode
             f"{spec.name}: its ONNX form has one fixed height and width ({spec.fixed_reason}); "
             "say which: --height and --width"
         )
-    spec.sizes.check(spec.name, *chosen)
+    preprocessing.sizes.check(spec.name, *chosen)
     return replace(facts, preprocessing=replace(preprocessing, fit="stretch", fit_size=chosen))
 
 
 def example_size(spec: NetworkSpec, facts: ModelFacts) -> Size:
     """Height and width of the image the export traces, in pixels."""
     if has_free_size(spec):
-        return sized(spec, EXAMPLE_SIZE)
+        return sized(facts.preprocessing.sizes, EXAMPLE_SIZE)
     return facts.preprocessing.legal_size(facts.preprocessing.fill or (1, 1))
 
 
@@ -99,7 +100,7 @@ def export_onnx(network: nn.Module, spec: NetworkSpec, facts: ModelFacts) -> onn
                 opset_version=OPSET,
                 input_names=[INPUT_NAME],
                 output_names=[OUTPUT_NAME],
-                dynamic_shapes=(_free_axes(spec),),
+                dynamic_shapes=(_free_axes(spec, facts.preprocessing.sizes),),
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -117,9 +118,9 @@ def export_onnx(network: nn.Module, spec: NetworkSpec, facts: ModelFacts) -> onn
     return model
 
 
-def _free_axes(spec: NetworkSpec) -> dict[int, Any]:
-    multiple = spec.sizes.multiple
-    least = -(-spec.sizes.smallest // multiple)
+def _free_axes(spec: NetworkSpec, sizes: SizeRule) -> dict[int, Any]:
+    multiple = sizes.multiple
+    least = -(-sizes.smallest // multiple)
     rows, cols = (torch.export.Dim(name, min=max(2, least)) for name in ("rows", "cols"))
     axes = {
         "batch": (0, torch.export.Dim("batch")),

@@ -103,7 +103,7 @@ def parity_sizes(
             f"params.yaml: export.sizes: {list(EXAMPLE_SIZE)} is the size the export traces, "
             "at which a frozen constant cannot show; choose another"
         )
-    return [sized(spec, steps) for steps in multiples]
+    return [sized(facts.preprocessing.sizes, steps) for steps in multiples]
 
 
 def parity_cases(

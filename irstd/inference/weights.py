@@ -11,6 +11,7 @@ from irstd.errors import ModelError
 from irstd.files import replaced
 from irstd.inference.facts import STRICT, facts_from_json, facts_to_json
 from irstd.inference.preprocess import Preprocessing
+from irstd.models.network import Network
 from irstd.models.registry import build_network
 
 FACTS_KEY, FINGERPRINT = "irstd", "fingerprint"
@@ -93,7 +94,7 @@ def save_model(path: Path, network: nn.Module, facts: ModelFacts) -> None:
         save_file(tensors, temporary, metadata={FACTS_KEY: facts.to_json()})
 
 
-def load_model(path: Path) -> tuple[nn.Module, ModelFacts]:
+def load_model(path: Path) -> tuple[Network, ModelFacts]:
     """Rebuild a network from its weight file, on the CPU and in evaluation mode.
 
     Raises:

@@ -5,10 +5,10 @@ Paper: B. Li et al., "Dense Nested Attention Network for Infrared Small Target D
 Infrared-Small-Target-Detection.
 
 Differences that change no number: the nodes are computed column by column instead of along
-diagonals, because a row may then be freed as soon as the row above has used its last node; the
-second convolution of the channel attention, linear and without bias, is applied once to the sum of
-its two inputs. In the widths `one` and `two`, of 4 and 8 channels in the top row, the inner
-width c/16 of the channel attention is kept at 1, where integer division would give 0.
+diagonals, because a row may then be freed as soon as its last node is there; the second convolution
+of the channel attention, linear and without bias, is applied once to the sum of its two inputs. In
+the widths `one` and `two`, of 4 and 8 channels in the top row, the inner width c/16 of the channel
+attention is kept at 1, where integer division would give 0.
 """
 
 from itertools import pairwise
@@ -142,16 +142,15 @@ class DNANet(Network):
 
         The last nodes come from row 4 up to row 0, each at its own size.
         """
-        x = self.nodes["0_0"](image)  # (N, f0, H, W)
-        rows = [[x]]
+        rows = [[self.nodes["0_0"](image)]]  # (N, f0, H, W)
         for row in range(1, ROWS):
-            x = self.nodes[f"{row}_0"](F.max_pool2d(x, 2))  # (N, f_row, H/2^row, W/2^row)
-            rows.append([x])
+            x = F.max_pool2d(rows[-1][0], 2)
+            rows.append([self.nodes[f"{row}_0"](x)])  # (N, f_row, H/2^row, W/2^row)
         ends = []
         for column in range(1, ROWS):
+            del rows[-1][:-1]  # that row is complete: only its last node is still used
             for row in range(ROWS - column):
                 rows[row].append(self.nodes[f"{row}_{column}"](_gather(rows, row)))
-            # The lowest row has served the row above for the last time: popping it frees it.
             ends.append(self.narrow[str(ROWS - column)](rows.pop()[-1]))
         top = rows.pop()
         return top[1:-1], [*ends, top[-1]]

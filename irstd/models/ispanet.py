@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from irstd.errors import ModelError
+from irstd.models.layers import ResidualBlock, stage
 from irstd.models.network import Network
 from irstd.models.spec import NetworkSpec, SizeRule
 
@@ -32,27 +33,6 @@ TARGET_PRIOR = 0.01  # pi of eq. 21
 SIZES = SizeRule(multiple=32)
 
 Variant = Literal["A", "B", "C", "D"]
-
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut (the residual block of the LFE, IV-A1)."""
-
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(channels)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or in_channels != channels:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) to (N, out, H/stride, W/stride)."""
-        y = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
 class LocalFeatures(nn.Module):
@@ -68,15 +48,14 @@ class LocalFeatures(nn.Module):
             nn.Conv2d(stem, stem, 3, 1, 1, bias=False),
             nn.BatchNorm2d(stem),
             nn.ReLU(),
-            BasicBlock(stem, stem, 1),
+            ResidualBlock(stem, stem),
             nn.MaxPool2d(3, 2, 1),
         )
         self.stages = nn.ModuleList()
         before = stem
         for level, channels, blocks in zip(LEVELS, STAGE_CHANNELS, STAGE_BLOCKS, strict=True):
-            first = BasicBlock(before, channels, 1 if level == LEVELS[0] else 2)
-            rest = [BasicBlock(channels, channels, 1) for _ in range(blocks - 1)]
-            self.stages.append(nn.Sequential(first, *rest))
+            stride = 1 if level == LEVELS[0] else 2
+            self.stages.append(stage(before, channels, blocks, stride))
             before = channels
         self.reduce = nn.ModuleList(
             nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
@@ -87,8 +66,8 @@ class LocalFeatures(nn.Module):
         """Image to D2..D5."""
         x = self.stem(image)  # (N, 64, H/4, W/4)
         features = []
-        for stage, reduce in zip(self.stages, self.reduce, strict=True):
-            x = stage(x)  # C2..C5: H/4, H/8, H/16, H/32
+        for blocks, reduce in zip(self.stages, self.reduce, strict=True):
+            x = blocks(x)  # C2..C5: H/4, H/8, H/16, H/32
             features.append(reduce(x))  # D2..D5: (N, c, ...)
         return features
 

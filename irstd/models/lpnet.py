@@ -207,6 +207,7 @@ class LPNet(Network):
         patch: side k of a patch, in pixels.
         stride: distance s of neighbouring patches, in pixels; k is a multiple of it.
         chunk: patches per pass through the patch network in evaluation mode; bounds the memory.
+            Few suit the cache of a CPU, many a GPU. An ONNX file takes all in one pass.
         norm_statistics: what batch norms use in evaluation mode. `running`: running statistics;
             `own`: statistics of their own input, of each image and of each patch, as in the
             authors' test script (their batch norms can't be folded, nor exported to ONNX).
@@ -221,7 +222,7 @@ class LPNet(Network):
         in_channels: int = 1,
         patch: int = 30,
         stride: int = 10,
-        chunk: int = 16,
+        chunk: int = 8,
         norm_statistics: Statistics = "running",
     ) -> None:
         _check_arguments(patch, stride, chunk, norm_statistics)

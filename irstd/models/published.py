@@ -28,9 +28,7 @@ COUNTER = "num_batches_tracked"
 LISTED = 30
 
 
-def load_published(
-    name: str, source: Path | str | Mapping[str, Any], **arguments: Any
-) -> nn.Module:
+def load_published(name: str, source: Path | str | Mapping[str, Any], **arguments: Any) -> Network:
     """A network with published weights, in evaluation mode.
 
     Args:

@@ -112,8 +112,9 @@ class PatchEmbedding(nn.Module):
 
 def stack_phases(x: Tensor) -> Tensor:
     """(N, ..., H, W, C) to (N, ..., H/2, W/2, 4 C): rows of a 2 x 2 patch first, then columns."""
-    x = x.unflatten(-3, (-1, 2)).unflatten(-2, (-1, 2))  # (..., H/2, row, W/2, column, C)
-    return x.movedim(-4, -2).flatten(-3)
+    *before, height, width, channels = x.shape
+    patches = x.reshape(*before, height // 2, 2, width // 2, 2, channels)
+    return patches.movedim(-4, -2).flatten(-3)
 
 
 class PatchMerging(nn.Module):
@@ -151,7 +152,7 @@ class SpatialGuide(nn.Module):
         query = self.query_norm(self.query_reduction(query)).flatten(1, 2)
         key = self.key_norm(self.key(clip).flatten(1, 3))  # (N, H W, C)
         guide = self.attention(query, key, query, need_weights=False)[0]
-        return self.norm(clip + guide.unflatten(1, clip.shape[2:4])[:, None])
+        return self.norm(clip + guide.reshape(clip[:, :1].shape))
 
 
 class SkipUnit(nn.Module):
@@ -413,4 +414,9 @@ SPEC = NetworkSpec(
     published_keys=PUBLISHED_KEYS,
     unused_keys=UNUSED_KEYS,
     backbone=("stem.", "embedding.", "spatial.", "temporal.", "norm."),
+    parity=5e-3,
+    parity_reason=(
+        "torch in float32 differs from float64 by up to 2.9e-3 of a deviation at random weights: "
+        "LayerNorm over 6 channels and cosine attention with 2 channels per head at full size"
+    ),
 )

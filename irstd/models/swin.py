@@ -9,6 +9,7 @@ the tables for it are computed once per size, with NumPy, and hence belong to no
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -121,8 +122,8 @@ def _regions(windows: Windows) -> UInt8[np.ndarray, "windows tokens"]:
     for count, side, shift in axes:
         place = np.arange(count * side).reshape(count, side)
         part = (place >= count * side - side).astype(np.uint8) + (place >= count * side - shift)
-        regions = 3 * regions[:, None, :, None] + part[None, :, None, :]
-        regions = regions.reshape(-1, regions.shape[2] * side)
+        product = 3 * regions[:, None, :, None] + part[None, :, None, :]
+        regions = product.reshape(len(regions) * count, -1)
     return regions
 
 
@@ -137,7 +138,7 @@ def relative_index(window: tuple[int, ...]) -> Int64[np.ndarray, "tokens tokens"
     return index.astype(np.int64)
 
 
-class WindowAttention(nn.Module):
+class WindowAttention(nn.Module, ABC):
     """Multi-head attention inside windows; V1 and V2 fill in the scores.
 
     Args:
@@ -174,12 +175,13 @@ class WindowAttention(nn.Module):
         if mask is not None:
             bias = bias + mask  # (windows, heads, tokens, tokens)
         # Windows with a bias of their own stand beside the heads, others in the batch.
-        split = len(bias), tokens, 3, self.heads, channels // self.heads
-        qkv = self.project_in(cells).reshape(-1, *split).permute(3, 0, 1, 4, 2, 5).flatten(2, 3)
-        mixed = self.attend(*qkv.unbind(0), bias.flatten(0, 1)[None])
+        own, size = len(bias), channels // self.heads
+        qkv = self.project_in(cells).reshape(-1, own, tokens, 3, self.heads, size)
+        query, key, value = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3).unbind(0)
+        mixed = self.attend(query, key, value, bias.flatten(0, 1)[None])
         # A copy in plain order: the strides of the result depend on the kernel torch picks, and
         # the exporter takes those it saw for granted.
-        mixed = mixed.unflatten(1, (-1, self.heads)).transpose(2, 3)
+        mixed = mixed.reshape(-1, own, self.heads, tokens, size).transpose(2, 3)
         mixed = mixed.clone(memory_format=torch.contiguous_format)
         return windows.join(self.proj(mixed.reshape(-1, count, tokens, channels)))
 
@@ -187,13 +189,13 @@ class WindowAttention(nn.Module):
         """(..., C) to packed query, key and value (..., 3 C)."""
         return self.qkv(cells)
 
+    @abstractmethod
     def position_bias(self, tokens: int) -> Tensor:
         """What the position of query and key adds to their score, (heads, tokens, tokens)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         """Attention with scores of its kind plus `bias`."""
-        raise NotImplementedError
 
 
 class VideoWindowAttention(WindowAttention):
@@ -213,7 +215,7 @@ class VideoWindowAttention(WindowAttention):
         the published weights were trained with them.
         """
         rows = self.index[:tokens, :tokens].flatten()
-        return self.bias_table[rows].T.unflatten(1, (tokens, tokens))
+        return self.bias_table[rows].T.reshape(-1, tokens, tokens)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         """softmax(q k^T / sqrt(d) + bias) v."""
@@ -246,7 +248,7 @@ class CosineWindowAttention(WindowAttention):
     def position_bias(self, tokens: int) -> Tensor:
         """16 sigmoid(MLP(offset)), (heads, tokens, tokens)."""
         table = 16 * torch.sigmoid(self.position_mlp(self.coordinates))  # (169, heads)
-        return table[self.index.flatten()].T.unflatten(1, (tokens, tokens))
+        return table[self.index.flatten()].T.reshape(-1, tokens, tokens)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         """softmax(cos(q, k) scale + bias) v; the scale, one per head, is at most 100."""

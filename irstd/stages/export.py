@@ -5,10 +5,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from torch import nn
 
 from irstd.config import Params
 from irstd.data.store import PreparedData
@@ -108,7 +107,8 @@ def export_file(
     spec = network_spec(facts.network)
     if size is not None and has_free_size(spec):
         raise ConfigError(
-            f"{spec.name}: its ONNX form takes every legal size ({spec.sizes}); leave out --height "
+            f"{spec.name}: its ONNX form takes every legal size "
+            f"({facts.preprocessing.sizes}); leave out --height "
             "and --width"
         )
     processed = Layout(root, params.profile).processed
@@ -118,7 +118,7 @@ def export_file(
 
 def write_verified(
     target: Path,
-    module: nn.Module,
+    module: Network,
     facts: ModelFacts,
     images: Sequence[np.ndarray],
     params: Params,
@@ -141,7 +141,7 @@ def write_verified(
     """
     spec = network_spec(facts.network)
     sizes = parity_sizes(spec, facts, params.export.sizes)
-    fused = cast(Network, module).fuse()
+    fused = module.fuse()
     model = export_onnx(fused, spec, facts).SerializeToString(deterministic=True)
     with replaced(target) as candidate:
         candidate.write_bytes(model)

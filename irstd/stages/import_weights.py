@@ -3,16 +3,17 @@
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from torch import nn
 
 from irstd.errors import ModelError
 from irstd.inference.preprocess import Preprocessing
 from irstd.inference.weights import FACTS_KEY, ModelFacts, load_model, save_model
+from irstd.models.network import Network
 from irstd.models.published import load_published
 from irstd.models.registry import network_spec
 from irstd.stages.outputs import check_file
@@ -61,7 +62,7 @@ def import_weights(
     return facts
 
 
-def open_weights(path: Path, network: str | None) -> tuple[nn.Module, ModelFacts]:
+def open_weights(path: Path, network: str | None) -> tuple[Network, ModelFacts]:
     """A network and its facts, from a weight file of ours or a published one.
 
     Args:
@@ -98,7 +99,7 @@ def has_facts(path: Path) -> bool:
 
 def read_published(
     network: str, source: Path, arguments: Mapping[str, Argument]
-) -> tuple[nn.Module, ModelFacts]:
+) -> tuple[Network, ModelFacts]:
     """A network with published weights and the facts of its SPEC.
 
     Args:
@@ -113,7 +114,9 @@ def read_published(
     complete = {"in_channels": spec.in_channels, **arguments}
     module = load_published(network, source, **complete)
     provenance = {"origin": "published", "file": source.name, "sha256": file_sha256(source)}
-    preprocessing = Preprocessing.of(spec, int(complete["in_channels"]))
+    preprocessing = replace(
+        Preprocessing.of(spec, int(complete["in_channels"])), sizes=module.sizes
+    )
     return module, ModelFacts(network, complete, preprocessing, THRESHOLD, provenance)
 
 

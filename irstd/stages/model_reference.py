@@ -8,8 +8,8 @@ from irstd.errors import ModelError
 from irstd.layout import Layout
 
 FORMS = (
-    "a path to an .onnx or .safetensors file, PROFILE/NETWORK (exported in this project), an MLflow run id, "
-    "NAME@ALIAS, or models:/NAME@ALIAS, models:/NAME/VERSION"
+    "a path to an .onnx or .safetensors file, PROFILE/NETWORK (exported in this project), "
+    "an MLflow run id, NAME@ALIAS, or models:/NAME@ALIAS, models:/NAME/VERSION"
 )
 EXPORTED = re.compile(r"(?P<profile>[a-z0-9][a-z0-9_-]*)/(?P<network>[a-z0-9_]+)")
 REGISTERED = re.compile(r"[0-9a-f]{32}|models:/.+|[^/@]+@[^/@]+")

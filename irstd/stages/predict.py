@@ -76,7 +76,8 @@ def run_predict(
     `detections.csv`; NAME is the input's path with its suffix, so that `a.png` and `a.tif` differ;
     a video has a folder of frames instead. A network of clips takes a video, or the images of one
     folder in the order of their names, as a sequence. The results appear when all is done; a faulty
-    file is reported and the others are still predicted. If every file is faulty, nothing appears or is replaced.
+    file is reported and the others are still predicted. If every file is faulty, nothing appears
+    or is replaced.
 
     Args:
         inputs: images (PNG, TIFF, BMP, JPEG), videos and folders.

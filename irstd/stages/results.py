@@ -96,14 +96,19 @@ def _csv(root: Path, params: Params, stage: str, name: str) -> Mapping[str, pd.D
 
 def _recipe(run: dict[str, Any], fit: FitParams) -> str:
     recipe = run["recipe"]
-    arguments = ", ".join(f"{name} {value}" for name, value in recipe["network"].items())
-    crop, loss = recipe["crop"], recipe["loss"]
+    crop, optimizer = recipe["crop"], recipe["optimizer"]
     size = "native size" if fit.method == "native" else f"filled to {fit.height} x {fit.width}"
     return (
-        f"{arguments}; epochs {recipe['epochs']}, batch {recipe['batch_size']}, crop "
-        f"{crop['height']} x {crop['width']}, learning rate {recipe['optimizer']['lr']:g}, "
-        f"F-SIoU alpha {loss['alpha']:g} gamma {loss['gamma']:g}; {size}; seed {run['seed']}"
+        f"{_settings(recipe['network'])}; epochs {recipe['epochs']}, batch {recipe['batch_size']}, "
+        f"crop {crop['height']} x {crop['width']}, {optimizer['name']} with learning rate "
+        f"{optimizer['lr']:g}, {_settings(recipe['loss'])}; {size}; seed {run['seed']}"
     )
+
+
+def _settings(group: dict[str, Any]) -> str:
+    """Names and values that are set; what has a name of its own begins with it."""
+    words = [f"{key} {value}" for key, value in group.items() if value is not None]
+    return ", ".join(words).removeprefix("name ")
 
 
 def _attribution(params: Params) -> str:

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def fit(
     torch.manual_seed(seed)
     spec = network_spec(network)
     net = start_network(spec, recipe)
-    preprocessing = preprocessing_of(spec, recipe, fit)
+    preprocessing = replace(preprocessing_of(spec, recipe, fit), sizes=net.sizes)
     clip = (spec.frames, spec.target_frame)
     loader = training_loader(Crops(data, recipe, fit, seed, *clip), torch.cuda.is_available())
     module = SegmentationModule(

@@ -22,12 +22,12 @@ def start_network(spec: NetworkSpec, recipe: RecipeParams) -> Network:
             pretrained weights cannot be read or doesn't fit.
     """
     crop = recipe.crop
-    if not spec.sizes.is_legal(crop.height, crop.width):
+    network = build_network(spec.name, **recipe.network.model_dump())
+    if not network.sizes.is_legal(crop.height, crop.width):
         raise ModelError(
-            f"{spec.name} takes {spec.sizes}, train.recipes.{spec.name}.crop is "
+            f"{spec.name} takes {network.sizes}, train.recipes.{spec.name}.crop is "
             f"{crop.height} x {crop.width}"
         )
-    network = build_network(spec.name, **recipe.network.model_dump())
     if isinstance(recipe, SGMPUNetRecipe):
         _start_backbone(network, recipe)
     if spec.frames == 1:

@@ -26,7 +26,7 @@ def test_a_black_prediction_of_an_empty_mask_costs_nothing():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match="over image or batch .* got 'set' and 1"):
+    with pytest.raises(ValueError, match=r"over image or batch .* got 'set' and 1"):
         SoftIoU("set")
     with pytest.raises(ValueError, match="smoothing above 0, got 'image' and 0"):
         SoftIoU("image", 0.0)

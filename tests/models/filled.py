@@ -21,9 +21,13 @@ SCALES = {
 """Factor of weights with two or more dimensions; 1 where a network has no entry."""
 
 
+SMALL = {"mpcnet": {"size": 32}}
+"""Arguments that make a test cheaper: the attention grid costs the same at any image size."""
+
+
 def filled(name: str) -> Network:
-    """A network in evaluation mode; a fresh one each time."""
-    network = build_network(name)
+    """A network in evaluation mode, small where it can be; a fresh one each time."""
+    network = build_network(name, **SMALL.get(name, {}))
     network.load_state_dict(_state(name))
     return network.eval()
 

@@ -276,7 +276,7 @@ def test_the_backbone_is_swin_and_resnet():
     [
         ((1, 5, 3, 32, 32), r"\(N, T, C, H, W\) with T = 6 and C = 1 or 3, got shape \(1, 5, 3"),
         ((1, 3, 6, 32, 32), r"got shape \(1, 3, 6, 32, 32\)"),
-        ((1, 6, 3, 48, 64), r"multiples of 32, got 48 x 64; pad the image to 64 x 64"),
+        ((1, 6, 3, 48, 64), r"multiples of 32, got 48 x 64; .* 64 x 64"),
     ],
 )
 def test_a_wrong_clip_is_refused(shape, message):

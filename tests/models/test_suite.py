@@ -1,13 +1,12 @@
 """What every network of the registry must do, each at its smallest useful legal size."""
 
-import copy
+import re
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from irstd.errors import ModelError
 from irstd.export.onnx import export_onnx, fixed_facts
@@ -15,14 +14,15 @@ from irstd.export.parity import check, compare, parity_cases, parity_sizes
 from irstd.inference.backends import OnnxBackend, TorchBackend
 from irstd.inference.preprocess import Preprocessing
 from irstd.inference.weights import ModelFacts, load_model, save_model
+from irstd.losses import SoftIoU, bce
 from irstd.models import NETWORKS, Network, NetworkSpec, build_network
 from irstd.models.fusing import foldable_norms
 from irstd.types import Outputs
-from tests.models.filled import filled
+from tests.models.filled import SMALL, filled
 
 NAMES = list(NETWORKS)
-SIDE = 32
-"""Wanted side; the smallest legal one that holds it is taken."""
+NEAR, SIDE = 30, 32
+"""The smallest legal side is taken, or SIDE where that is below NEAR, too little to see much."""
 SIZES = [(2, 2), (3, 5), (4, 3)]  # of `export.sizes`
 BATCH_NOISE = 1e-3
 """Deviations by which float32 results of other batch sizes may differ: other kernels, other sums.
@@ -33,7 +33,8 @@ slow = pytest.mark.slow
 
 
 def size(spec: NetworkSpec) -> tuple[int, int]:
-    found = spec.sizes.enclosing(SIDE, SIDE)
+    side = spec.sizes.smallest if spec.sizes.smallest >= NEAR else SIDE
+    found = spec.sizes.enclosing(side, side)
     assert found is not None
     return found
 
@@ -145,13 +146,25 @@ def test_arguments_are_checked(spec):
         build_network(spec.name, wings=2)
 
 
+NO_GRADIENT = {
+    # Shifts all asked tokens alike, which the softmax over them cancels.
+    "mpcnet": r"gsfm[12]\.(low|high)_query\.activation\.norm\.bias",
+    # The same for keys; and the deepest map of the smallest image has a single token.
+    "sgmp_unet": r"guides\.\d\.key(_norm)?\.bias|guides\.3\.key(_norm)?\.weight",
+}
+"""Parameters that change nothing by the network's own definition."""
+
+
 def test_a_gradient_reaches_every_trainable_parameter(spec):
-    network = filled(spec.name).train()
+    """In evaluation mode: a plain sum of what batch norm just centred has no gradient."""
+    network = filled(spec.name)
     outputs = network.outputs(images(spec, size(spec), 2))
     torch.stack([item.double().sum() for item in all_outputs(outputs)]).sum().backward()
-    trainable = dict(network.named_parameters())
-    without = [name for name, item in trainable.items() if item.requires_grad and item.grad is None]
-    assert not without
+    exempt = NO_GRADIENT.get(spec.name, "-")
+    trainable = {name: item for name, item in network.named_parameters() if item.requires_grad}
+    assert all(item.grad is not None for item in trainable.values())
+    unmoved = [name for name, item in trainable.items() if not item.grad.any()]
+    assert [name for name in unmoved if not re.fullmatch(exempt, name)] == []
     assert all(bool(item.grad.isfinite().all()) for item in trainable.values())
 
 
@@ -177,7 +190,9 @@ def test_images_of_a_batch_do_not_mix(spec):
 
 def test_weights_survive_their_file(spec, tmp_path):
     network = filled(spec.name)
-    facts = ModelFacts(spec.name, {}, Preprocessing.of(spec, spec.in_channels), 0.5, {})
+    facts = ModelFacts(
+        spec.name, SMALL.get(spec.name, {}), Preprocessing.of(spec, spec.in_channels), 0.5, {}
+    )
     save_model(tmp_path / "model.safetensors", network, facts)
     again, read = load_model(tmp_path / "model.safetensors")
     assert read == facts
@@ -198,7 +213,9 @@ def test_half_precision_runs_on_a_gpu(spec):
 def test_onnx_gives_what_torch_gives(spec):
     """Three sizes other than the traced one where axes are free, the one size where not."""
     network = filled(spec.name)
-    facts = ModelFacts(spec.name, {}, Preprocessing.of(spec, spec.in_channels), 0.5, {})
+    facts = ModelFacts(
+        spec.name, SMALL.get(spec.name, {}), Preprocessing.of(spec, spec.in_channels), 0.5, {}
+    )
     facts = fixed_facts(spec, facts, None if spec.fit == "stretch" else size(spec))
     model = export_onnx(network.fuse(), spec, facts).SerializeToString()
     torch_side, onnx_side = TorchBackend(network, "cpu"), OnnxBackend(model, f"{spec.name}.onnx")
@@ -210,35 +227,41 @@ def test_onnx_gives_what_torch_gives(spec):
         check(found, spec.parity)
 
 
+RATES = {"lpnet": 1e-2, "mtunet": 1e-2, "pqgnet": 3e-3, "rdian": 1e-2, "sgmp_unet": 1e-3}
+"""Largest learning rate where 0.03 is not the one that works."""
+
+
 def overfit(network: Network, spec: NetworkSpec, steps: int = 200) -> float:
-    """IoU on one image after at most so many steps of training."""
+    """IoU on one image after at most so many steps of training.
+
+    The batch holds the image twice: in training mode batch norm of a 1 x 1 map needs two values.
+    """
     shape = size(spec)
-    mask = torch.zeros(1, 1, *shape)
-    row, col = shape[0] // 3, shape[1] // 2
-    mask[..., row : row + 4, col : col + 4] = 1.0
-    batch = 0.1 * images(spec, shape) + 2.0 * mask.reshape(
-        (1, *(() if spec.frames == 1 else (1,)), 1, *shape)
-    )
-    batch, mask = (torch.cat([item] * 2) for item in (batch, mask))  # batch norm of 1 x 1 maps
-    optimiser = torch.optim.Adam(network.parameters(), RATES.get(spec.name, 1e-2))
+    rows, cols = torch.meshgrid(*(torch.arange(float(side)) for side in shape), indexing="ij")
+    distance = (rows - shape[0] / 2 + 0.5) ** 2 + (cols - shape[1] / 2 - 0.5) ** 2
+    mask = (distance <= 16).float().expand(2, 1, *shape)
+    batch = 0.1 * images(spec, shape) + 2.0 * mask[0]
+    batch = torch.cat([batch, batch])
+    optimiser = torch.optim.Adam(network.parameters())
+    rate = RATES.get(spec.name, 3e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
     network.train()
     best = 0.0
     for _ in range(steps):
-        logits = network(batch)
-        found, target = logits > 0, mask > 0
+        outputs = network.outputs(batch)
+        found, target = outputs.logits > 0, mask > 0
         best = float((found & target).sum() / (found | target).sum())
         if best > 0.9:
             break
         optimiser.zero_grad()
-        F.binary_cross_entropy_with_logits(logits, mask, pos_weight=torch.tensor(5.0)).backward()
+        loss = SoftIoU("image", 1.0)(outputs.logits, mask) + bce(outputs.logits, mask)
+        loss.backward()
         optimiser.step()
+        schedule.step()
     return best
-
-
-RATES = {"sgmp_unet": 1e-3}
 
 
 @slow
 def test_it_overfits_one_image(spec):
     torch.manual_seed(0)
-    assert overfit(copy.deepcopy(build_network(spec.name)), spec) > 0.9
+    assert overfit(build_network(spec.name, **SMALL.get(spec.name, {})), spec) > 0.9

@@ -15,7 +15,7 @@ from irstd.stages.train import train
 
 def test_a_missing_recipe_or_data_names_the_cure(project):
     params = load_params(project / "params.yaml")
-    with pytest.raises(ConfigError, match=r"train\.recipes has no 'unet'; it has: ispanet"):
+    with pytest.raises(ConfigError, match=r"train\.recipes has no 'unet'; it has: acm, agpcnet"):
         train(project, params, "unet")
     with pytest.raises(DataError, match="irstd prepare"):
         train(project, params, "ispanet")
