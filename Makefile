@@ -31,10 +31,11 @@ lock: env  ## refresh requirements.lock from pyproject.toml
 	mv requirements.lock.tmp requirements.lock
 
 demo: env  ## run the whole pipeline on the embedded default
+	irstd profile demo
 	dvc repro
 	irstd report
 
-demo-all: env  ## the same with the five paper networks, half an hour; `irstd profile demo` switches back
+demo-all: env  ## the same with the five paper networks, half an hour; `make demo` switches back
 	irstd profile demo-all
 	dvc repro
 	irstd report

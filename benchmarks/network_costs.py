@@ -172,7 +172,7 @@ def to_channels_last(network: nn.Module, image: Tensor) -> Tensor:
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     frames = image.flatten(0, -4).contiguous(memory_format=torch.channels_last)
-    return frames.unflatten(0, image.shape[:-3])
+    return frames.view(image.shape)
 
 
 def _without_gradient(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ def _training_step(network: Any, image: Tensor) -> Callable[[], None]:
             F.binary_cross_entropy_with_logits(logits, torch.zeros_like(logits))
             for logits in (maps if found.patches is None else [found.patches])
         ]
-        torch.stack(losses).sum().backward()
+        torch.autograd.backward(losses)
         optimizer.step()
 
     return step

@@ -173,28 +173,27 @@ def _cells(results: Results, task: Task) -> tuple[str, str]:
         return "", ""
     if isinstance(cost, Failure):
         return cost.short, ""
-    if not isinstance(eager, Cost):
-        eager = None
+    baseline = (eager.seconds, eager.memory) if isinstance(eager, Cost) else (0, 0)
     return (
-        _with_ratio(1e3 * cost.seconds, eager and 1e3 * eager.seconds),
-        _with_ratio(cost.memory / MIB, eager and eager.memory / MIB),
+        _with_ratio(1e3 * cost.seconds, 1e3 * baseline[0]),
+        _with_ratio(cost.memory / MIB, baseline[1] / MIB),
     )
 
 
-def _with_ratio(value: float, baseline: float | None) -> str:
+def _with_ratio(value: float, baseline: float) -> str:
     text = f"{value:.{0 if value >= 100 else 1}f}"
-    return f"{text} ({value / baseline:.2f})" if baseline else text
+    return f"{text} ({value / baseline:.2f})" if baseline > 0 else text
 
 
 def report(results: Results, threads: int) -> str:
     """Conditions, table, and why figures are missing, in Markdown."""
     conditions = (
-        f"`python benchmarks/networks.py` on {processor_name()}, {threads} threads, torch "
+        f"`python benchmarks/networks.py` on {processor_name()}, threads: {threads}, torch "
         f"{torch.__version__}, ONNX Runtime {onnxruntime.__version__}. In brackets the ratio to "
-        f"eager: less is better. Forward: one input without gradients; training step: a batch of "
-        f"{TRAINING_BATCH}, forward, backward and AdamW. Medians after a "
-        "warm-up. MiB: peak memory of the process, each measurement in one of its own, above what "
-        "it had before it built the network."
+        "eager: less is better. Forward: one input, without gradients. Training step: a batch of "
+        f"{TRAINING_BATCH}, forward, backward and AdamW. Medians after a warm-up. MiB: peak memory "
+        "of a process that does nothing else, above what it had before it built the network; with "
+        "torch.compile the compiler's, too."
     )
     reasons = [
         f"- {task}: {cost.reason}" for task, cost in results.items() if isinstance(cost, Failure)

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -22,6 +24,7 @@ def multi_scale_flip(
     output_size: Size,
     scales: Sequence[float] = SCALES,
     flip: bool = True,
+    interpolate: Literal["logits", "probability"] = "logits",
 ) -> Float[Tensor, "n 1 oh ow"]:
     """Probability of a target, the mean over scales and mirror images.
 
@@ -37,6 +40,7 @@ def multi_scale_flip(
         output_size: (height, width) of the result.
         scales: factors of the image's size; `(1.0,)` for mirroring alone.
         flip: whether the mirrored image takes part.
+        interpolate: what is resized; see `irstd.inference.preprocess.Preprocessing`.
 
     Returns:
         Probabilities (N, 1, *output_size).
@@ -47,23 +51,25 @@ def multi_scale_flip(
     if not scales or min(scales) <= 0:
         raise ModelError(f"scales must be at least one positive number, got {tuple(scales)}")
     with torch.no_grad():
-        maps = [_mean(run, image, sizes, output_size, scales)]
+        mean = partial(_mean, run, sizes, output_size, scales, interpolate)
+        maps = [mean(image)]
         if flip:
-            maps.append(_mean(run, image.flip(-1), sizes, output_size, scales).flip(-1))
+            maps.append(mean(image.flip(-1)).flip(-1))
         return torch.stack(maps).mean(0)
 
 
 def _mean(
     run: Callable[[Tensor], Tensor],
-    image: Tensor,
     sizes: SizeRule,
     output_size: Size,
     scales: Sequence[float],
+    interpolate: str,
+    image: Tensor,
 ) -> Tensor:
-    maps = [
-        _resized(run(scaled), output_size).sigmoid() for scaled in _scaled(image, sizes, scales)
-    ]
-    return torch.stack(maps).mean(0)
+    logits = [run(scaled) for scaled in _scaled(image, sizes, scales)]
+    if interpolate == "probability":
+        return torch.stack([_resized(one.sigmoid(), output_size) for one in logits]).mean(0)
+    return torch.stack([_resized(one, output_size).sigmoid() for one in logits]).mean(0)
 
 
 def _scaled(image: Tensor, sizes: SizeRule, scales: Sequence[float]) -> Iterator[Tensor]:

@@ -1,17 +1,20 @@
 """One path from an image to detections, for every user of a network and for both back ends."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float32
+from scipy.special import logit
 from torch import nn
 
 from irstd.errors import ModelError
 from irstd.inference.augmented import multi_scale_flip
 from irstd.inference.backends import Backend, OnnxBackend, TorchBackend
 from irstd.inference.onnx_file import read_onnx
-from irstd.inference.postprocess import predict_from_logits, prediction_of
+from irstd.inference.postprocess import predict_from_logits, prediction_of, probability_of
+from irstd.inference.preprocess import CLAMP
 from irstd.inference.weights import ModelFacts, load_model
 from irstd.models.registry import network_spec
 from irstd.types import Prediction
@@ -109,31 +112,36 @@ class Predictor:
         chosen = self.facts.threshold if threshold is None else threshold
         return predict_from_logits(self.logits(image), chosen)
 
-    def predict_augmented(self, image: np.ndarray, threshold: float | None = None) -> Prediction:
-        """Like `predict`, with the probability averaged over scales and mirror images.
+    def augmented(self) -> Callable[[np.ndarray, float | None], Prediction]:
+        """`predict` with the probability averaged over scales and mirror images.
 
         See `irstd.inference.augmented.multi_scale_flip`. Where images are resized for the network,
-        each scale's logits go to the grid of the image at once, as SGMP-UNet was published.
-
-        Args:
-            image: as for `logits`.
-            threshold: as for `predict`.
+        the map of each scale goes to the grid of the image at once, as SGMP-UNet was published.
 
         Raises:
-            DataError: as for `logits`.
-            ModelError: the model takes one size only, or the image is tiled.
+            ModelError: the model takes one size only; from what is returned also where an image is
+                tiled.
         """
-        spec, preprocessing = network_spec(self.facts.network), self.facts.preprocessing
+        spec, sizes = network_spec(self.facts.network), self.facts.preprocessing.sizes
+        if sizes.minimum == sizes.maximum:
+            raise ModelError(
+                f"{spec.name} takes {sizes} only, and averaging over scales needs several sizes; "
+                "predict without --tta"
+            )
         if isinstance(self._backend, OnnxBackend) and "height" not in spec.dynamic_axes:
             raise ModelError(
                 f"{spec.name}: its ONNX form takes one size, and averaging over scales needs "
                 "several; give the weights (.safetensors) instead"
             )
+        return self._predict_augmented
+
+    def _predict_augmented(self, image: np.ndarray, threshold: float | None = None) -> Prediction:
+        preprocessing = self.facts.preprocessing
         batch, placement = preprocessing.apply(image)
         if len(placement.windows) > 1:
             raise ModelError(
-                f"{spec.name}: an image of {placement.image[0]} x {placement.image[1]} is tiled, "
-                "and tiles are not averaged over scales; predict it without"
+                f"{self.facts.network}: an image of {placement.image[0]} x {placement.image[1]} is "
+                "tiled, and tiles are not averaged over scales; predict it without --tta"
             )
         resized = preprocessing.fit in ("resize", "stretch") and preprocessing.fill is None
         probability = multi_scale_flip(
@@ -141,6 +149,9 @@ class Predictor:
             torch.from_numpy(batch),
             preprocessing.sizes,
             placement.image if resized else placement.network,
-        ).numpy()[:, 0]
-        restored = probability[0] if resized else preprocessing.restore(probability, placement)
-        return prediction_of(restored, self.facts.threshold if threshold is None else threshold)
+            interpolate=preprocessing.interpolate,
+        ).numpy()[0, 0]
+        if not resized:
+            clamped = probability.clip(CLAMP, 1 - CLAMP)
+            probability = probability_of(preprocessing.restore(logit(clamped)[None], placement))
+        return prediction_of(probability, self.facts.threshold if threshold is None else threshold)

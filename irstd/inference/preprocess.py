@@ -8,11 +8,13 @@ network's own fit to a legal size (`irstd.models.spec.NetworkSpec.fit`).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Float32
+from scipy.special import expit, logit
 from torch import Tensor
 
 from irstd.config import FitParams
@@ -22,6 +24,9 @@ from irstd.errors import DataError, ModelError
 from irstd.inference.facts import STRICT, facts_from_json, facts_to_json
 from irstd.inference.tiling import blend, cut, window_starts
 from irstd.models.spec import Fit, NetworkSpec, Size, SizeRule
+
+CLAMP = np.float32(1e-7)
+"""Probabilities whose logit is asked for lie at least this far from 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Preprocessing:
         fill: (height, width) that every image is filled to first; None keeps the image's size.
         frames: frames of a clip; 1 for single images.
         target_frame: place in the clip, from 0, of the frame that is segmented.
+        interpolate: what is resized and blended on the way back: `logits`, or `probability` where
+            the logits are clamped (`NetworkSpec.compare`).
 
     Raises:
         ModelError: a value outside these ranges.
@@ -71,6 +78,7 @@ class Preprocessing:
     fill: Size | None
     frames: int = 1
     target_frame: int = 0
+    interpolate: Literal["logits", "probability"] = "logits"
 
     def __post_init__(self) -> None:
         wrong = [message for is_wrong, message in _faults(self) if is_wrong]
@@ -110,6 +118,7 @@ class Preprocessing:
             filled,
             spec.frames,
             spec.target_frame,
+            spec.compare,
         )
 
     def apply(self, image: np.ndarray) -> tuple[Float32[np.ndarray, "..."], Placement]:
@@ -139,14 +148,15 @@ class Preprocessing:
         return np.ascontiguousarray(batch, np.float32), placement
 
     def restore(self, values: np.ndarray, placement: Placement) -> Float32[np.ndarray, "h w"]:
-        """Bring the maps of the network (logits, before any sigmoid) to the grid of the image.
+        """Bring the logits of the network to the grid of the image.
 
         Args:
             values: (n, h, w), one map of `placement.network` size for each window.
             placement: what `apply` returned for the image.
 
         Returns:
-            (H, W) of `placement.image` size, blended, cropped and resized bilinearly.
+            Logits (H, W) of `placement.image` size, blended, cropped and resized bilinearly; where
+            the probability is interpolated, its logit, clamped as the network's own is.
 
         Raises:
             ModelError: other maps than the input had windows.
@@ -157,6 +167,11 @@ class Preprocessing:
                 f"expected maps of shape {expected} like the network's input, got {values.shape}; "
                 "a network returns logits at full size"
             )
+        if self.interpolate == "probability":
+            return logit(self._place(expit(values), placement).clip(CLAMP, 1 - CLAMP))
+        return self._place(values, placement)
+
+    def _place(self, values: np.ndarray, placement: Placement) -> Float32[np.ndarray, "h w"]:
         restored = np.asarray(values, np.float32)
         if len(placement.windows) > 1:
             restored = blend(restored, placement.windows, placement.filled)

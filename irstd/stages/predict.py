@@ -98,7 +98,7 @@ def run_predict(
     if threshold is not None:
         checked_threshold(threshold)
     predictor = Predictor.from_file(resolve_model(model, root))
-    detect = predictor.predict_augmented if tta else predictor.predict
+    detect = predictor.augmented() if tta else predictor.predict
     sources = find_sources(inputs, skip=output)
     results: list[_Result] = []
     failures: list[Failure] = []

@@ -84,13 +84,13 @@ def test_augmentation_averages_what_plain_prediction_gives(
     flat = np.full((24, 16), 140, np.uint8)  # the same at every scale, mirrored or not
     for predictor in predictors:
         np.testing.assert_allclose(
-            predictor.predict_augmented(flat).probability,
+            predictor.augmented()(flat).probability,
             predictor.predict(flat).probability,
             atol=1e-6,
         )
     target = np.zeros((40, 48), np.uint8)
     target[11:15, 21:25] = 255
-    (found,) = predictors[0].predict_augmented(target).detections
+    (found,) = predictors[0].augmented()(target).detections
     assert (found.row, found.col) == pytest.approx((12.5, 22.5), abs=0.5)
 
 
@@ -100,7 +100,16 @@ def test_augmentation_of_one_fixed_size_asks_for_the_weights(
     register_tiny(monkeypatch, dynamic_axes=("batch",), fixed_reason="windows")
     predictor = Predictor.from_file(write_tiny_onnx(tmp_path / "tiny.onnx"))
     with pytest.raises(ModelError, match=r"its ONNX form takes one size.*\.safetensors"):
-        predictor.predict_augmented(np.zeros((8, 8), np.uint8))
+        predictor.augmented()
+
+
+def test_augmentation_of_a_network_of_one_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    register_tiny(monkeypatch)
+    facts = tiny_facts(
+        fit="stretch", fit_size=(16, 16), sizes=SizeRule(MULTIPLE, minimum=16, maximum=16)
+    )
+    with pytest.raises(ModelError, match="takes 16 x 16 only"):
+        Predictor.from_network(tiny_network(), facts, "cpu").augmented()
 
 
 def test_tiles_are_not_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,4 +122,4 @@ def test_tiles_are_not_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
     image[17, 20] = 255
     assert [found.box for found in predictor.predict(image).detections] == [(17, 20, 18, 21)]
     with pytest.raises(ModelError, match="an image of 40 x 40 is tiled"):
-        predictor.predict_augmented(image)
+        predictor.augmented()(image)

@@ -98,6 +98,17 @@ def test_stretch_gives_one_size(size: tuple[int, int]) -> None:
     assert facts.restore(batch[:, 0], placement).shape == size
 
 
+def test_clamped_logits_are_interpolated_as_probabilities() -> None:
+    facts = replace(PAD, fit="stretch", fit_size=(64, 64), interpolate="probability")
+    _, placement = facts.apply(image(160, 160))
+    probability = np.full((1, 64, 64), 1e-7, np.float32)
+    probability[0, 30, 30] = 1 - 1e-7
+    logits = np.log(probability / (1 - probability))
+    restored = 1 / (1 + np.exp(-facts.restore(logits, placement)))
+    expected = replace(facts, interpolate="logits").restore(probability, placement)
+    np.testing.assert_allclose(restored, expected, atol=1e-6)
+
+
 def tiled() -> Preprocessing:
     return replace(
         PAD, sizes=SizeRule(multiple=32, max_area=96 * 96), fit="tile", fit_size=(96, 96)
