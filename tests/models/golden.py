@@ -130,18 +130,19 @@ def statistics(feature: Tensor) -> Tensor:
 def feature_deviations(
     ours: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
-    """Deviation of each `feat_*` and `stat_*` array from our feature of the same name.
+    """Deviation of the `feat_*` and the `stat_*` array of each of our features.
 
+    A `feat_*` array holds the corner of its feature, or every second row and column of it.
     Statistics are compared in units of the deviation among them.
     """
     found = {}
-    for key, reference in arrays.items():
-        kind, _, feature = key.partition("_")
-        if kind == "feat":
-            found[key] = deviations(corner(ours[feature]), reference)
-        elif kind == "stat":
-            difference = np.abs(statistics(ours[feature]).numpy() - reference)
-            found[key] = float(difference.max() / reference[1])
+    for name, feature in ours.items():
+        reference, numbers = arrays[f"feat_{name}"], arrays[f"stat_{name}"]
+        part = corner(feature)
+        step = part.shape[-1] // reference.shape[-1]
+        found[f"feat_{name}"] = deviations(part[..., ::step, ::step], reference)
+        difference = np.abs(statistics(feature).numpy() - numbers)
+        found[f"stat_{name}"] = float(difference.max() / numbers[1])
     return found
 
 

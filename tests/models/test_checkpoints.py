@@ -2,6 +2,7 @@ import argparse
 import collections
 import contextlib
 import io
+import json
 import pickle
 import pickletools
 import struct
@@ -231,6 +232,15 @@ def change_pickle(path: Path, change: Callable[[bytes], bytes], **options: Any) 
     return path
 
 
+def number(value: int) -> bytes:
+    """LONG4, an integer of any size."""
+    content = pickle.encode_long(value)
+    return b"\x8b" + struct.pack("<i", len(content)) + content
+
+
+FROM_TO = r"at most 8 axes, with offset, sizes and strides from 0 to 4611686018427387904"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -238,8 +248,13 @@ def change_pickle(path: Path, change: Callable[[bytes], bytes], **options: Any) 
         (b"K\x04K\x01\x86", b"K\x09K\x01\x86", "does not fit its storage of 20 numbers"),  # strides
         (b"K\x14", b"K\x15", "expected 21 numbers"),
         (b"FloatStorage", b"OtherStorage", "expected numbers of torch.FloatStorage"),
-        (b"K\x04K\x01\x86", b"K\x04J\xff\xff\xff\xff\x86", "does not fit"),  # a negative stride
-        (b"K\x05K\x04\x86", b"\x8a\x08" + b"\xff" * 7 + b"\x7fK\x04\x86", "does not fit"),
+        (b"K\x04K\x01\x86", b"K\x04J\xff\xff\xff\xff\x86", FROM_TO),  # a negative stride
+        (b"K\x05K\x04\x86", b"\x8a\x08" + b"\xff" * 7 + b"\x7fK\x04\x86", FROM_TO),
+        (b"K\x04K\x01\x86", b"K\x04" + number(2**70) + b"\x86", FROM_TO),
+        (b"K\x05K\x04\x86", b"K\x01K\x14\x86", "does not fit"),
+        (b"K\x05K\x04\x86", number(10**5000) + b"K\x04\x86", FROM_TO),
+        (b"K\x00K\x05", number(10**5000) + b"K\x05", FROM_TO),  # offset
+        (b"K\x05K\x04\x86", b"(" + number(2**2000) * 20_000 + b"t", "got 20000 sizes and 2"),
     ],
 )
 def test_tensors_stay_inside_their_storage(
@@ -253,6 +268,62 @@ def test_tensors_stay_inside_their_storage(
 
     with pytest.raises(ModelError, match=message):
         find_tensors(change_pickle(path, change))
+
+
+def test_keys_of_storages_are_texts(tmp_path: Path) -> None:
+    path = save({"w": torch.zeros(5, 4)}, tmp_path / "w.pth", archive=False)
+    content = path.read_bytes()
+    start = content.index(b"\x80\x02]q", content.index(b"FloatStorage"))
+    end = content.index(b".", start)
+    path.write_bytes(content[:start] + b"]" + number(10**5000) + b"a" + content[end:])
+    with pytest.raises(ModelError, match="list of storages is not whole"):
+        find_tensors(path)
+
+
+@pytest.mark.parametrize("dtype", ["F8_E8M0", "F4", "F6_E2M3"])
+def test_numbers_that_safetensors_cannot_give_are_named(tmp_path: Path, dtype: str) -> None:
+    size = 3 if dtype == "F6_E2M3" else 4
+    numbers = 8 if dtype == "F4" else 4
+    header = json.dumps({"w": {"dtype": dtype, "shape": [numbers], "data_offsets": [0, size]}})
+    content = struct.pack("<Q", len(header)) + header.encode() + bytes(size)
+    (tmp_path / "w.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=f"has numbers of type '{dtype}', which are not read"):
+        find_tensors(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("archive", FORMATS)
+def test_tensors_with_attributes_are_read(tmp_path: Path, archive: bool) -> None:
+    state = {
+        "plain": torch.ones(2),
+        "weight": torch.arange(3.0),
+        "bias": nn.Parameter(torch.ones(1)),
+    }
+    state["weight"].decay = 0.1  # type: ignore[attr-defined]
+    state["bias"].decay = 0.1  # type: ignore[attr-defined]
+    assert_same(find_tensors(save(state, tmp_path / "w.pth", archive))["checkpoint"], state)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "function"),
+    [
+        (torch.ones(2, dtype=torch.uint16), "_rebuild_tensor_v3"),
+        (torch.eye(2).to_sparse(), "_rebuild_sparse_tensor"),
+    ],
+)
+def test_tensors_that_are_not_read_are_named(tmp_path: Path, tensor: Tensor, function: str) -> None:
+    path = save({"net": {"weight": torch.ones(1), "bias": tensor}}, tmp_path / "w.pth")
+    message = rf"w\.pth: checkpoint\['net'\]: .*'bias' \(torch\._utils\.{function}\)"
+    with pytest.raises(ModelError, match=message):
+        find_tensors(path)
+
+
+def test_deep_dictionaries_are_refused(tmp_path: Path) -> None:
+    state: dict[str, Any] = {"w": torch.ones(1)}
+    for _ in range(64):
+        state = {"a": state}
+    assert len(find_tensors(save(state, tmp_path / "w.pth"))) == 1
+    with pytest.raises(ModelError, match="at most 64 deep"):
+        find_tensors(save({"a": state}, tmp_path / "w.pth"))
 
 
 def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:

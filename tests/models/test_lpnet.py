@@ -122,6 +122,21 @@ def test_training_equals_the_loop_in_outputs_gradients_and_running_statistics():
         torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-12, msg=name)
 
 
+def test_frozen_norms_use_their_running_statistics_while_the_network_trains():
+    network, other = published(**SMALL).train(), published(**SMALL).eval()
+    for norm in network.lfe.norms:
+        norm.eval()
+    before = {name: buffer.clone() for name, buffer in network.lfe.named_buffers()}
+    attended = image(2, 8, 16, 20)
+    ours, expected = network._patch_logits(attended), other._patch_logits(attended)
+    for got, value in zip(ours, expected, strict=True):
+        torch.testing.assert_close(got, value, rtol=1e-9, atol=1e-12)
+    ours[1].sum().backward()
+    assert network.lfe.enlarge.conv.weight.grad.abs().sum() > 0
+    for name, buffer in network.lfe.named_buffers():
+        assert torch.equal(buffer, before[name]), name
+
+
 def test_patches_across_the_border_are_recomputed_for_a_loss_on_the_map_only():
     network = published(torch.float32, **SMALL).train()
     batches = []

@@ -110,32 +110,55 @@ def test_everything_that_is_wrong_is_listed(state: dict[str, Tensor]) -> None:
     text = " ".join(str(error.value).split())
     for part in (
         "checkpoint['state_dict'] does not fit tiny",
-        "missing (1): point.weight",
-        "unexpected (1): extra.weight",
-        "mis-shaped (1): point.bias: expected (1,), got (2,)",
-        "mis-typed (1): point.bias: expected torch.float32, got torch.int64",
-        "not-finite (1): around.weight",
+        "1 missing (our names): point.weight",
+        "1 unexpected (published names): extra.weight",
+        "1 mis-shaped (our names): point.bias: expected (1,), got (2,)",
+        "1 mis-typed (our names): point.bias: expected torch.float32, got torch.int64",
+        "1 not finite (our names): around.weight",
     ):
         assert part in text
 
 
 def test_two_tensors_for_one_place_are_refused(state: dict[str, Tensor]) -> None:
     with pytest.raises(
-        ModelError, match=r"ambiguous \(1\):\s+point\.bias: conv\.bias, point\.bias"
+        ModelError, match=r"1 ambiguous \(.*\):\s+point\.bias: conv\.bias, point\.bias"
     ):
         load_published("tiny", state | {"point.bias": torch.ones(1)})
 
 
 def test_two_fitting_parts_are_refused(state: dict[str, Tensor]) -> None:
-    message = r"2 parts of it fit tiny, checkpoint\['ema'\], checkpoint\['model'\]; give one"
+    message = (
+        r"2 parts of it fit tiny, checkpoint\['ema'\], checkpoint\['model'\]; name one: --part of"
+    )
     with pytest.raises(ModelError, match=message):
         load_published("tiny", {"model": state, "ema": {k: v + 1 for k, v in state.items()}})
 
 
-def test_long_lists_are_cut(state: dict[str, Tensor]) -> None:
+def test_long_lists_are_whole(state: dict[str, Tensor]) -> None:
     more = {f"extra{number}": torch.ones(1) for number in range(40)}
-    with pytest.raises(ModelError, match=r"unexpected \(40\):[\s\S]*extra29\s+and 10 more"):
+    with pytest.raises(ModelError, match=r"40 unexpected \(.*\):\s+extra0\n[\s\S]*extra39\n"):
         load_published("tiny", state | more)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float8_e4m3fn, torch.float8_e8m0fnu, torch.uint16, torch.complex64]
+)
+def test_types_that_are_not_read_are_named(state: dict[str, Tensor], dtype: torch.dtype) -> None:
+    state["conv.bias"] = torch.empty(1, dtype=dtype)
+    with pytest.raises(ModelError, match=rf"point\.bias: expected torch\.float32, got {dtype}"):
+        load_published("tiny", state)
+
+
+def test_a_part_is_chosen_by_its_name(state: dict[str, Tensor]) -> None:
+    twins = {"model": state, "ema": {name: tensor + 1 for name, tensor in state.items()}}
+    for part, weight in (("ema", 4), ("checkpoint['ema']", 4), ("model", 3)):
+        network = load_published("tiny", twins, part=part)
+        assert network.get_parameter("point.weight").item() == weight
+    with pytest.raises(ModelError, match=r"the mapping: expected a part 'mean' with tensors, got"):
+        load_published("tiny", twins, part="mean")
+    again = {"first": twins, "second": twins | {"ema": dict(state)}}
+    with pytest.raises(ModelError, match="2 parts of it fit tiny"):
+        load_published("tiny", again, part="ema")
 
 
 def test_unknown_names_and_arguments_are_refused(state: dict[str, Tensor]) -> None:
@@ -178,7 +201,9 @@ def test_the_encoder_of_sgmp_unet_starts_from_published_weights() -> None:
     torch.testing.assert_close(after["embedding.proj.weight"], state["patch_embed.proj.weight"])
     assert network.training
     kept = {name: value for name, value in state.items() if name.startswith("norm.")}
-    with pytest.raises(ModelError, match=r"missing \(\d+\):[\s\S]*embedding\.proj\.weight"):
+    with pytest.raises(
+        ModelError, match=r"\d+ missing \(our names\):[\s\S]*embedding\.proj\.weight"
+    ):
         load_backbone(network, kept)
 
 
