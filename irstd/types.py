@@ -3,23 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32
 from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image with its ground truth.
-
-    Attributes:
-        id: identifier of the image within its source.
-        image: (1, H, W), grey values scaled to [0, 1] by the range of the file's dtype.
-        mask: (1, H, W), 1 on target pixels, 0 elsewhere.
-    """
-
-    id: str
-    image: Float32[np.ndarray, "1 h w"]
-    mask: UInt8[np.ndarray, "1 h w"]
 
 
 @dataclass(frozen=True)

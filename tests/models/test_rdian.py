@@ -117,9 +117,9 @@ def test_the_fixed_filters_of_a_checkpoint_are_passed_over():
 
 
 def test_errors():
-    with pytest.raises(ModelError, match="in_channels must be at least 1, got 0"):
+    with pytest.raises(ModelError, match=r"in_channels must be at least 1, got 0"):
         RDIAN(in_channels=0)
-    with pytest.raises(ModelError, match="any size from 3, got 2 x 8; pad or .* to 3 x 8"):
+    with pytest.raises(ModelError, match=r"any size from 3, got 2 x 8; pad or .* to 3 x 8"):
         RDIAN()(torch.rand(1, 1, 2, 8))
     with pytest.raises(ModelError, match=r"C = 1, got shape \(1, 2, 8, 8\)"):
         RDIAN()(torch.rand(1, 2, 8, 8))

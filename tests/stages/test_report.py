@@ -238,3 +238,8 @@ def test_a_published_report_of_an_older_form_names_the_command(tmp_path: Path) -
     (tmp_path / "a" / "results.json").write_text('{"results": []}')
     with pytest.raises(DataError, match=r"lacks \['overlays', 'published'\]; run `irstd report"):
         published_table(tmp_path)
+
+
+def test_the_committed_readme_shows_the_committed_reports() -> None:
+    root = Path(__file__).parents[2]
+    assert published_table(root / "reports" / "published") in (root / "README.md").read_text()
