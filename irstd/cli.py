@@ -153,7 +153,7 @@ def export(
 @app.command()
 def register(
     onnx: Annotated[
-        Path | None, typer.Option(help="One ONNX file that no stage has made, as imported.")
+        Path | None, typer.Option(help="One ONNX file, without figures; imported or trained.")
     ] = None,
 ) -> None:
     """Put the exported networks, or one ONNX file, into the MLflow model registry."""
@@ -177,12 +177,15 @@ def import_weights(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Argument of the network; repeatable."),
     ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Where the weights stand, if several parts fit, e.g. ema.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Read published weights (.pth, .pth.tar, .pt, .pkl, .params), running nothing in them."""
     from irstd.stages.import_weights import import_weights as stage
 
-    stage(Path(), network, source, output, settings or (), overwrite)
+    stage(Path(), network, source, output, settings or (), overwrite, part)
 
 
 @app.command()
@@ -235,8 +238,9 @@ def predict(
     model: Annotated[
         str | None,
         typer.Option(
-            help="ONNX file, PROFILE/NETWORK, MLflow run id, or registry reference such as "
-            "models:/irstd/3 or irstd@champion. Default: the active profile's first network."
+            help=".onnx or .safetensors file, PROFILE/NETWORK, MLflow run id, or registry "
+            "reference such as models:/irstd/3 or irstd@champion. Default: the active "
+            "profile's first network."
         ),
     ] = None,
     threshold: Annotated[
@@ -245,7 +249,11 @@ def predict(
     overwrite: Overwrite = False,
     tta: Annotated[
         bool,
-        typer.Option("--tta", help="Average over mirror images and scales (SGMP-UNet's paper)."),
+        typer.Option(
+            "--tta",
+            help="Average over mirror images and scales (SGMP-UNet's paper); only for networks "
+            "that take several sizes.",
+        ),
     ] = False,
 ) -> None:
     """Detect targets: mask, overlay and detections (JSON, CSV) of each image."""

@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> Path:
     """A copy of the project with the `smoke` profile, under git and DVC, without any output."""
     root = tmp_path / "project"
     root.mkdir()
-    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, root / name)
     shutil.copytree(ROOT / "profiles", root / "profiles")
     shutil.copytree(ROOT / "data" / "raw" / "generated", root / "data" / "raw" / "generated")

@@ -105,6 +105,16 @@ def test_wrong_combinations_are_explained(project, monkeypatch, arguments, messa
     assert message in str(result.exception)
 
 
+def test_the_part_of_a_file_reaches_the_import(monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        "irstd.stages.import_weights.import_weights", lambda *all: given.extend(all)
+    )
+    options = ["import-weights", "acm", "w.pth", "-o", "w.safetensors", "--part", "ema"]
+    assert CliRunner().invoke(cli.app, options).exit_code == 0
+    assert given[-1] == "ema"
+
+
 @pytest.mark.slow
 def test_a_bare_machine_trains_evaluates_exports_and_predicts(project):
     """None of DVC, MLflow, Prefect, Great Expectations, Optuna, Streamlit can be imported here."""

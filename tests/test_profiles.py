@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from irstd.config import load_params
+from irstd.config import load_params, read_yaml
 from irstd.errors import ConfigError
 from irstd.profiles import compose, missing_source, profile_names, use_profile
 
@@ -20,8 +20,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_committed_parameters_are_the_demo_profile():
-    assert (ROOT / "params.yaml").read_text() == compose(ROOT, "demo")
+def test_the_parameters_are_those_of_the_profile_they_name():
+    path = ROOT / "params.yaml"
+    assert path.read_text() == compose(ROOT, read_yaml(path)["profile"])
 
 
 def test_every_profile_is_valid(root):

@@ -102,15 +102,11 @@ class LocalPatchParams(Group):
     sigma: Positive | None
 
 
-LossParams = Annotated[
-    SoftIoUParams
-    | FSIoUParams
-    | FocalIoUParams
-    | FocalDiceParams
-    | PerceptualParams
-    | LocalPatchParams,
-    Field(discriminator="name"),
-]
+Elementary = SoftIoUParams | FSIoUParams | FocalIoUParams | FocalDiceParams
+ElementaryLoss = Annotated[Elementary, Field(discriminator="name")]
+PQGNetLoss = Annotated[Elementary | PerceptualParams, Field(discriminator="name")]
+LPNetLoss = Annotated[Elementary | LocalPatchParams, Field(discriminator="name")]
+LossParams = Elementary | PerceptualParams | LocalPatchParams
 
 
 class OptimizerBase(Group):
@@ -274,7 +270,7 @@ class AugmentationParams(Group):
 
 
 class CropParams(Group):
-    """Size of a training crop."""
+    """Size of a training crop, or of the images at inference."""
 
     height: Pixels
     width: Pixels
@@ -284,6 +280,8 @@ class RecipeParams(Group):
     """Everything the training of one network depends on.
 
     Attributes:
+        inference_size: size that every image is stretched to in validation and inference; None:
+            images are fitted as the network's SPEC says.
         freeze_norm_after: epochs after which batch norms keep their statistics; None: never.
         gradient_clip: largest norm of the gradient; None: any.
         early_stop_patience: validations without a better one before the training ends; None: it
@@ -297,6 +295,7 @@ class RecipeParams(Group):
     schedule: ScheduleParams
     augmentation: AugmentationParams
     crop: CropParams
+    inference_size: CropParams | None
     epochs: Count
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     validate_every: Count
@@ -307,7 +306,13 @@ class RecipeParams(Group):
     workers: Annotated[int, Field(ge=0, le=256)]
 
 
-class ISPANetRecipe(RecipeParams):
+class ElementaryRecipe(RecipeParams):
+    """Of a network without the outputs that the losses of PQGNet and LPNet ask for."""
+
+    loss: ElementaryLoss
+
+
+class ISPANetRecipe(ElementaryRecipe):
     """How ISPANet is trained."""
 
     network: ISPANetParams
@@ -317,9 +322,10 @@ class PQGNetRecipe(RecipeParams):
     """How PQGNet is trained."""
 
     network: PQGNetParams
+    loss: PQGNetLoss
 
 
-class MPCNetRecipe(RecipeParams):
+class MPCNetRecipe(ElementaryRecipe):
     """How MPCNet is trained."""
 
     network: MPCNetParams
@@ -329,51 +335,53 @@ class LPNetRecipe(RecipeParams):
     """How LPNet is trained."""
 
     network: LPNetParams
+    loss: LPNetLoss
 
 
-class SGMPUNetRecipe(RecipeParams):
+class SGMPUNetRecipe(ElementaryRecipe):
     """How SGMP-UNet is trained.
 
     Attributes:
         pretrained: file of Video Swin weights that the encoder starts from, from the project's
-            folder on; None: random weights.
+            folder on; None: random weights. Another content starts `irstd train` anew; DVC does
+            not watch the file.
     """
 
     network: SGMPUNetParams
     pretrained: str | None
 
 
-class ACMRecipe(RecipeParams):
+class ACMRecipe(ElementaryRecipe):
     """How ACM is trained."""
 
     network: ACMParams
 
 
-class ALCNetRecipe(RecipeParams):
+class ALCNetRecipe(ElementaryRecipe):
     """How ALCNet is trained."""
 
     network: ALCNetParams
 
 
-class DNANetRecipe(RecipeParams):
+class DNANetRecipe(ElementaryRecipe):
     """How DNANet is trained."""
 
     network: DNANetParams
 
 
-class AGPCNetRecipe(RecipeParams):
+class AGPCNetRecipe(ElementaryRecipe):
     """How AGPCNet is trained."""
 
     network: AGPCNetParams
 
 
-class RDIANRecipe(RecipeParams):
+class RDIANRecipe(ElementaryRecipe):
     """How RDIAN is trained."""
 
     network: RDIANParams
 
 
-class MTUNetRecipe(RecipeParams):
+class MTUNetRecipe(ElementaryRecipe):
     """How MTU-Net is trained."""
 
     network: MTUNetParams

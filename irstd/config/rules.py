@@ -65,6 +65,15 @@ def _backbone_above(min_lr: float, backbone_lr: float | None) -> str:
     return f"schedule.min_lr {min_lr} is above optimizer.backbone_lr {backbone_lr}"
 
 
+def _slower_backbone(pretrained: str | None, backbone_lr: float | None) -> str:
+    if pretrained is None or backbone_lr is not None:
+        return ""
+    return (
+        f"pretrained {pretrained!r} needs optimizer.backbone_lr, the rate of the pretrained part "
+        "(published: 0.00001)"
+    )
+
+
 def _fit_channels(mean: list[float], std: list[float], in_channels: int) -> str:
     if len(mean) == len(std) and len(mean) in (1, in_channels):
         return ""
@@ -118,6 +127,7 @@ RULES = (
     Rule(("networks", "recipes"), _have_recipes),
     _at_most("schedule.min_lr", "optimizer.lr"),
     Rule(("schedule.min_lr", "optimizer.backbone_lr"), _backbone_above),
+    Rule(("pretrained", "optimizer.backbone_lr"), _slower_backbone),
     _at_most("validate_every", "epochs"),
     Rule(("schedule.warmup_epochs", "epochs"), _ends_before),
     Rule(("schedule.epochs", "epochs"), _rise_to),

@@ -19,6 +19,9 @@ Columns of the index are kept, lists excepted. Derived columns:
 | split_share_error | distance of the split's share of the images from the stated share |
 | split_targets | targets in the split |
 | quarantine_share | images left out, as a share of the images listed |
+
+Both drifts are of single images and of the first frame of each sequence: their statistics take what
+they count for independent, and the frames of a sequence show one scene.
 """
 
 import math
@@ -104,11 +107,12 @@ def split_table(index: pd.DataFrame, shares: Mapping[str, float]) -> pd.DataFram
     Returns:
         Columns scr_drift_p, mean_drift, split_share_error, split_targets; one row per split.
     """
-    reference = index[index["split"] == SPLITS[0]]
+    alone = _independent(index)
+    reference, parts = alone[alone["split"] == SPLITS[0]], dict(iter(alone.groupby("split")))
     rows = {
         str(name): {
-            "scr_drift_p": _scr_drift(reference, part),
-            "mean_drift": _mean_drift(reference, part),
+            "scr_drift_p": _scr_drift(reference, parts[name]),
+            "mean_drift": _mean_drift(reference, parts[name]),
             "split_share_error": abs(len(part) / len(index) - shares.get(str(name), 0.0)),
             "split_targets": int(part["n_targets"].sum()),
         }
@@ -147,6 +151,12 @@ def _read(read: Callable[[int], np.ndarray], row: int) -> np.ndarray | None:
         return read(row)
     except DataError:  # `missing` says so
         return None
+
+
+def _independent(index: pd.DataFrame) -> pd.DataFrame:
+    """Single images, and of each sequence the first frame."""
+    repeats = index.sort_values("frame").duplicated(["split", "sequence"])
+    return index[index["sequence"].isna() | ~repeats.reindex(index.index)]
 
 
 def _scr_drift(reference: pd.DataFrame, part: pd.DataFrame) -> float:

@@ -149,14 +149,15 @@ def _drift_checks(limits: ValidateParams) -> tuple[Check, ...]:
         ),
         _figure(
             "scr_drift",
-            "p-value of a part's SCR against the training part's",
+            "p-value of a part's SCR against the training part's, one frame of a sequence",
             "Min",
             "scr_drift_p",
             {"min_value": limits.scr_drift_p},
         ),
         _figure(
             "mean_drift",
-            "standard errors between a part's mean grey and the training part's",
+            "standard errors between a part's mean grey and the training part's, one frame of a "
+            "sequence",
             "Max",
             "mean_drift",
             {"max_value": limits.mean_drift_sigma},

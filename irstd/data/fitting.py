@@ -1,8 +1,28 @@
-"""The *fill* size unification: zero-pad to an aspect ratio, then resize (ISPANet, III)."""
+"""Images brought to one size: bilinearly, and by the *fill* unification of ISPANet, section III."""
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
+
+
+def resize_bilinear(
+    plane: Float32[np.ndarray, "h w"], size: tuple[int, int]
+) -> Float32[np.ndarray, "..."]:
+    """Interpolate between the four nearest pixels; an image of this size stays as it is.
+
+    Training and inference both resize by this where a network is trained at one size, so that it
+    is used on what it was trained on.
+
+    Args:
+        plane: (H, W), any range.
+        size: (height, width) of the result.
+    """
+    if plane.shape == size:
+        return plane
+    resized: Float32[np.ndarray, ...] = cv2.resize(
+        plane, (size[1], size[0]), interpolation=cv2.INTER_LINEAR
+    )
+    return resized
 
 
 def fill_shape(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:
@@ -27,11 +47,7 @@ def fill_image(image: Float32[np.ndarray, "h w"], size: tuple[int, int]) -> np.n
         image: (H, W), any range.
         size: (height, width) of the result.
     """
-    padded = _pad(image, fill_shape(image.shape[0], image.shape[1], size))
-    filled: Float32[np.ndarray, ...] = cv2.resize(
-        padded, (size[1], size[0]), interpolation=cv2.INTER_LINEAR
-    )
-    return filled
+    return resize_bilinear(_pad(image, fill_shape(image.shape[0], image.shape[1], size)), size)
 
 
 def fill_mask(mask: UInt8[np.ndarray, "h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "..."]:

@@ -38,8 +38,8 @@ def generate(params: GeneratedParams, seed: int, limit: int | None = None) -> It
     """Make the images of the generated source, with ids `gen_00000`, `gen_00001`, ...
 
     Image i depends on (params, seed, i) alone, so any of them can be made again without the others;
-    its split depends on the number of images as well. With more than one frame per sequence, whole
-    sequences are made until the number of images is reached, with ids `gen_00000_00`, ...
+    its split depends on the number of images as well. With more than one frame per sequence, as
+    many whole sequences are made as the number of images holds, with ids `gen_00000_00`, ...
 
     Args:
         params: the group `data.generated`.
@@ -68,9 +68,12 @@ def split_names(params: GeneratedParams, seed: int, count: int) -> list[str]:
         DataError: fewer than three.
     """
     if count < 3:
+        needed = 3 * params.frames
+        few = "data.generated.images" if params.images < needed else "data.limit"
+        units = "images" if params.frames == 1 else f"sequences of {params.frames} images"
         raise DataError(
-            f"generated: {count} {'images' if params.frames == 1 else 'sequences'} cannot fill "
-            f"train, val and test; raise data.limit to at least {3 * params.frames}"
+            f"generated: {count} {units} cannot fill train, val and test; "
+            f"raise {few} to at least {needed}"
         )
     n_val = min(max(1, round(params.val * count)), count - 2)
     n_test = min(max(1, count - round(params.train * count) - n_val), count - n_val - 1)
@@ -151,10 +154,14 @@ def _pixels(scene: Field) -> np.ndarray:
 
 
 def _no_place(params: GeneratedParams, name: str) -> DataError:
+    still = params.frames == 1
+    scenes = f"{SCENES} scenes" if still else f"{SCENES} sequences of {params.frames} frames"
+    shorter = "" if still else " make sequences shorter (data.generated.frames),"
     return DataError(
-        f"generated: {name}: in {SCENES} scenes of {params.height} x {params.width} px the targets "
-        f"found no place with SCR {params.scr.low:g} to {params.scr.high:g}; lower "
-        "data.generated.scr, targets_per_image or clutter_per_image, or enlarge the image"
+        f"generated: {name}: in {scenes} of {params.height} x {params.width} px the targets found "
+        f"no {'place' if still else 'path'} with SCR {params.scr.low:g} to {params.scr.high:g}; "
+        "lower data.generated.scr, targets_per_image or clutter_per_image,"
+        f"{shorter} or enlarge the image (data.generated.height and width)"
     )
 
 

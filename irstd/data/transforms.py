@@ -6,6 +6,7 @@ are drawn for each. A crop holds a target with probability `target_crop`; withou
 of a large image would show background alone.
 """
 
+from collections.abc import Callable
 from typing import assert_never
 
 import cv2
@@ -21,6 +22,7 @@ from irstd.config import (
     ShorterSideParams,
     StretchParams,
 )
+from irstd.data.fitting import resize_bilinear
 
 Frames = Float32[np.ndarray, "t h w"]
 Mask = Float32[np.ndarray, "h w"]
@@ -79,20 +81,22 @@ def _place(
             rows, cols = (max(1, round(side * rng.uniform(low, high))) for side in size)
             top, left = rng.integers(size[0] - rows + 1), rng.integers(size[1] - cols + 1)
             window = np.s_[..., top : top + rows, left : left + cols]
-            return resize(frames[window], mask[window], (crop.height, crop.width))
+            whole = (crop.height, crop.width)
+            return resize(frames[window], mask[window], whole, resize_bilinear)
         case ShorterSideParams():
             factor = max(crop.height / size[0], crop.width / size[1])
             larger = (
                 max(crop.height, round(size[0] * factor)),
                 max(crop.width, round(size[1] * factor)),
             )
-            frames, mask = resize(frames, mask, larger)
+            frames, mask = resize(frames, mask, larger, resize_bilinear)
         case ScaleParams():
-            frames, mask = resize(frames, mask, scaled_size(size, geometry, rng))
+            frames, mask = resize(frames, mask, scaled_size(size, geometry, rng), resize_averaged)
         case LongSideParams():
             limits = geometry.long_side_px
             factor = rng.integers(limits.low, limits.high, endpoint=True) / max(size)
-            frames, mask = resize(frames, mask, _rounded(size[0] * factor, size[1] * factor))
+            scaled = _rounded(size[0] * factor, size[1] * factor)
+            frames, mask = resize(frames, mask, scaled, resize_averaged)
         case NativeParams():
             pass
         case _:
@@ -112,17 +116,24 @@ def scaled_size(size: Size, geometry: ScaleParams, rng: Rng) -> Size:
     return _rounded(long_side / ratio, long_side)
 
 
-def resize(frames: Frames, mask: Mask, size: Size) -> tuple[Frames, Mask]:
-    """Average over areas where the image shrinks, interpolate linearly where it grows."""
-    if mask.shape == size:
-        return frames, mask
-    how = cv2.INTER_AREA if size[0] * size[1] < mask.size else cv2.INTER_LINEAR
-    planes = (
-        cv2.resize(np.ascontiguousarray(plane), (size[1], size[0]), interpolation=how)
-        for plane in (*frames, mask)
-    )
-    *scaled, covered = planes
+def resize(
+    frames: Frames, mask: Mask, size: Size, how: Callable[[Mask, Size], Mask]
+) -> tuple[Frames, Mask]:
+    """Frames and mask at another size, all by the same rule."""
+    *scaled, covered = (how(np.ascontiguousarray(plane), size) for plane in (*frames, mask))
     return np.stack(scaled), covered
+
+
+def resize_averaged(plane: Mask, size: Size) -> Mask:
+    """Average over areas where the image shrinks, interpolate linearly where it grows.
+
+    For scales that are drawn: they stand for sizes at which scenes are met, and an average keeps of
+    a target of few pixels what a sensor would, wherever it stands. A size that inference brings
+    images to is reached as there, by `resize_bilinear`.
+    """
+    if size[0] * size[1] >= plane.size:
+        return resize_bilinear(plane, size)
+    return cv2.resize(plane, (size[1], size[0]), interpolation=cv2.INTER_AREA)
 
 
 def random_crop(

@@ -121,10 +121,19 @@ class StoredPredictions:
     def probability(self, id: str) -> Float32[np.ndarray, "h w"]:
         """Probability map of an image, (H, W), within 1/255 of what the network gave.
 
+        In float32 too, exactly the pixels of the mask are above its threshold.
+
         Raises:
             DataError: the image is not among the predictions.
         """
-        return self._read(id).astype(np.float32) / np.float32(LEVELS)
+        probability = self._read(id).astype(np.float32) / np.float32(LEVELS)
+        below = np.float32(self.threshold)
+        if float(below) > self.threshold:
+            below = np.nextafter(below, np.float32(0))
+        above = np.nextafter(below, np.float32(1))
+        highs, lows = np.maximum(probability, above), np.minimum(probability, below)
+        sided: Float32[np.ndarray, "h w"] = np.where(self.mask(id), highs, lows)
+        return sided
 
     def mask(self, id: str) -> Bool[np.ndarray, "h w"]:
         """Predicted pixels of an image, (H, W), exactly as evaluated.

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float32
@@ -18,7 +17,7 @@ from scipy.special import expit, logit
 from torch import Tensor
 
 from irstd.config import FitParams
-from irstd.data.fitting import fill_image, fill_shape
+from irstd.data.fitting import fill_image, fill_shape, resize_bilinear
 from irstd.data.pixels import to_unit
 from irstd.errors import DataError, ModelError
 from irstd.inference.facts import STRICT, facts_from_json, facts_to_json
@@ -178,10 +177,10 @@ class Preprocessing:
         else:
             restored = restored[0]
         if self.fit in ("resize", "stretch"):
-            restored = _resize(restored, placement.filled)
+            restored = resize_bilinear(restored, placement.filled)
         restored = restored[: placement.filled[0], : placement.filled[1]]
         if self.fill is not None:
-            restored = _resize(restored, fill_shape(*placement.image, self.fill))
+            restored = resize_bilinear(restored, fill_shape(*placement.image, self.fill))
         return np.ascontiguousarray(restored[: placement.image[0], : placement.image[1]])
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -251,7 +250,7 @@ class Preprocessing:
         """(T, C, H, W) to windows (n, T, C, h, w) and their corners."""
         size = self.legal_size(_size(frames))
         if self.fit in ("resize", "stretch"):
-            planes = [_resize(plane, size) for plane in frames.reshape(-1, *_size(frames))]
+            planes = [resize_bilinear(plane, size) for plane in frames.reshape(-1, *_size(frames))]
             return np.stack(planes).reshape(1, *frames.shape[:2], *size), ((0, 0),)
         starts = window_starts(_size(frames), size)
         return cut(frames, size, starts), starts
@@ -300,9 +299,3 @@ def _scaled(size: Size, limits: Size, multiple: int) -> Size:
     scale = min(limits[0] / min(size), limits[1] / max(size))
     height, width = (max(1, round(int(side * scale + 1e-9) / multiple)) for side in size)
     return height * multiple, width * multiple
-
-
-def _resize(values: np.ndarray, size: Size) -> np.ndarray:
-    if values.shape == size:
-        return values
-    return cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)

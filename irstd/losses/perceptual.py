@@ -34,13 +34,13 @@ def patch_aware(
     Raises:
         ValueError: the mask is not a whole number of cells high and wide.
     """
-    cell = [mask.shape[axis] // grid.shape[axis] for axis in (-2, -1)]
-    holds = (F.max_pool2d(mask, cell) > 0).to(mask.dtype)
-    if holds.shape[-2:] != grid.shape[-2:] or any(mask.shape[i] % grid.shape[i] for i in (-2, -1)):
+    sides = list(zip(mask.shape[-2:], grid.shape[-2:], strict=True))
+    if any(pixels == 0 or pixels % cells for pixels, cells in sides):
         raise ValueError(
             f"expected a mask that {grid.shape[-2]} x {grid.shape[-1]} cells divide evenly, "
             f"got {mask.shape[-2]} x {mask.shape[-1]}"
         )
+    holds = (F.max_pool2d(mask, [pixels // cells for pixels, cells in sides]) > 0).to(mask.dtype)
     logits, holds = full_precision(grid, holds)
     found = (logits.sigmoid() * holds).sum() / holds.sum().clamp_min(1)
     return bce(logits, holds) + 1 - found

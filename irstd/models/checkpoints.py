@@ -24,7 +24,9 @@ from irstd.models.torch_files import STREAM, ZIP, open_archive, open_stream
 
 Tensors = dict[str, Tensor]
 MOST_MODULES, DEEPEST = 10_000, 64
-"""Of a pickled network; a file could say that a module contains itself."""
+"""Of a pickled network (a file could say that a module contains itself) and of dictionaries."""
+REBUILT = ("torch._utils._rebuild", "torch._tensor._rebuild")
+"""How the functions begin that tensors are pickled as."""
 
 
 def find_tensors(source: Path | str | Mapping[str, Any]) -> dict[str, Tensors]:
@@ -39,10 +41,11 @@ def find_tensors(source: Path | str | Mapping[str, Any]) -> dict[str, Tensors]:
         under names, and networks; optimizer states are not, for they are numbered.
 
     Raises:
-        ModelError: the file is missing, damaged, of another kind, or has no named tensors.
+        ModelError: the file is missing, damaged, of another kind, or has no named tensors, or one
+            that is not a plain array of numbers.
     """
     if isinstance(source, Mapping):
-        found, where = _groups(source, _as_tensor), "the mapping"
+        found, where = _groups(source, _as_tensor, "the mapping"), "the mapping"
     else:
         found, where = _read(Path(source)), str(source)
     if not found:
@@ -67,9 +70,9 @@ def _read(path: Path) -> dict[str, Tensors]:
         return {"the file": read_params(path.read_bytes(), path)}
     if head.startswith(ZIP):
         with open_archive(path) as (content, load):
-            return _groups(content, load)
+            return _groups(content, load, str(path))
     if head.startswith(STREAM):
-        return _groups(*open_stream(path))
+        return _groups(*open_stream(path), str(path))
     raise ModelError(
         f"{path}: expected a file of torch.save (.pth, .pt, .pkl), .safetensors or .params of "
         f"MXNet, got one that begins with {head[:8]!r}"
@@ -81,34 +84,59 @@ def _read_safetensors(path: Path) -> Tensors:
         return load_safetensors(path.read_bytes())
     except SafetensorError as error:
         raise ModelError(f"{path}: not a whole safetensors file: {error}; copy it again") from error
+    except KeyError as error:  # a dtype that safetensors knows, but its reader for torch does not
+        raise ModelError(
+            f"{path}: has numbers of type {error}, which are not read; load it where it comes "
+            "from, and save it as float32"
+        ) from error
 
 
-def _groups(content: Any, load: Callable[[Any], Tensor | None]) -> dict[str, Tensors]:
+def _groups(content: Any, load: Callable[[Any], Tensor | None], where: str) -> dict[str, Tensors]:
     """Places and named tensors of every network and every dictionary, from the outside in."""
     found: dict[str, Tensors] = {}
-    waiting, seen = [("checkpoint", content)], set()
+    waiting, seen = [("checkpoint", 0, content)], set()
     while waiting:
-        place, value = waiting.pop(0)
+        place, depth, value = waiting.pop(0)
         if id(value) in seen:
             continue
         seen.add(id(value))
+        if depth > DEEPEST:
+            raise ModelError(
+                f"{where}: {place}: expected dictionaries and objects at most {DEEPEST} deep in "
+                "each other; save the state dict alone"
+            )
         if isinstance(value, Unknown):
-            entries = dict(_module_entries(value, place))
+            entries = dict(_module_entries(value, f"{where}: {place}"))
         elif isinstance(value, Mapping):
             entries = {name: item for name, item in value.items() if isinstance(name, str)}
             nested = (Mapping, Unknown)
             waiting += [
-                (f"{place}[{name!r}]", item)
+                (f"{place}[{name!r}]", depth + 1, item)
                 for name, item in entries.items()
                 if isinstance(item, nested)
             ]
         else:
             continue
+        _refuse_unread(f"{where}: {place}", entries)
         loaded = {name: load(item) for name, item in entries.items()}
         tensors = {name: tensor for name, tensor in loaded.items() if tensor is not None}
         if tensors:
             found[place] = tensors
     return found
+
+
+def _refuse_unread(place: str, entries: Mapping[str, Any]) -> None:
+    """Refuse tensors that torch pickles in a way that is not read, rather than lose them."""
+    unread = [
+        f"{name!r} ({item.name})"
+        for name, item in entries.items()
+        if isinstance(item, Unknown) and item.name.startswith(REBUILT)
+    ]
+    if unread:
+        raise ModelError(
+            f"{place}: expected plain tensors, got others, which are not read: "
+            f"{', '.join(unread)}; load the file where it comes from, and save them as float32"
+        )
 
 
 def _module_entries(module: Unknown, place: str) -> Iterator[tuple[str, Any]]:

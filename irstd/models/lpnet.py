@@ -188,11 +188,16 @@ class LocalPatchNetwork(nn.Module):
         # Sums of probabilities, and 1 - 1e-7, are beyond half precision.
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
+    @property
+    def norms(self) -> list[GroupedBatchNorm]:
+        """Its batch norms; none where they are folded away."""
+        return [module for module in self.modules() if isinstance(module, GroupedBatchNorm)]
+
     def record(self, shares: Tensor, updates: int = 0) -> None:
-        """See `GroupedBatchNorm.record`."""
-        for module in self.modules():
-            if isinstance(module, GroupedBatchNorm):
-                module.record(shares, updates)
+        """See `GroupedBatchNorm.record`; norms that do not train keep their statistics."""
+        for norm in self.norms:
+            if norm.training:
+                norm.record(shares, updates)
 
 
 class LPNet(Network):
@@ -200,7 +205,8 @@ class LPNet(Network):
 
     In training mode batch norms take the statistics of the batch; those of the patch network one
     patch position at a time, over the images of the batch, and their running statistics move once
-    per position, in the order of the authors' loop.
+    per position, in the order of the authors' loop. Norms in evaluation mode inside a network that
+    trains (frozen ones) use their running statistics and leave them as they are.
 
     Args:
         in_channels: channels of the image.
@@ -296,21 +302,22 @@ class LPNet(Network):
     def _by_position(self, patches: Tensor, grid: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Training mode: logits (N, R C, k, k) and (N, P, k, k); updates running statistics."""
         n = len(patches)
+        by_batch = any(norm.training for norm in self.lfe.norms)
         inside, border = _positions(grid, self.margin, patches.device)
         shares = _update_shares((grid[0] + 2, grid[1] + 2), patches.device)
         touching = shares[1:-1, 1:-1].flatten()
-        middle = self.lfe(patches[:, inside].flatten(0, 1), len(inside))
+        middle = self.lfe(patches[:, inside].flatten(0, 1), len(inside) * by_batch)
         self.lfe.record(touching[inside], updates=shares.numel())
         across = checkpoint(
             self.lfe,
             patches[:, border].flatten(0, 1),
-            len(border),
+            len(border) * by_batch,
             use_reentrant=False,
             preserve_rng_state=False,
         )
         self.lfe.record(touching[border])
         with torch.no_grad():
-            self.lfe(torch.zeros_like(patches[:, 0]), 1)
+            self.lfe(torch.zeros_like(patches[:, 0]), int(by_batch))
         self.lfe.record((shares.sum() - touching.sum())[None])
         middle, across = (part.reshape(n, -1, *part.shape[2:]) for part in (middle, across))
         order = torch.cat([inside, border]).argsort()

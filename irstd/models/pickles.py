@@ -165,6 +165,8 @@ class _Machine:
 
     def call(self, arguments: Any) -> None:
         function = self.pop()
+        if isinstance(function, Unknown) and function.name == WITH_ATTRIBUTES:
+            function, _, arguments, *_ = arguments
         if not isinstance(function, Unknown) or not isinstance(arguments, tuple):
             raise TypeError(f"call of a {type(function).__name__}")
         known = CALLS.get(function.name)
@@ -213,6 +215,8 @@ def _set(items: Iterable[Any] = ()) -> list[Any]:
     return list(items)
 
 
+WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
+"""Called with a function, a class, the function's arguments, and attributes set in Python."""
 CALLS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered,
     "torch._utils._rebuild_tensor": _tensor,

@@ -19,16 +19,33 @@ from irstd.models import sgmp_unet
 from irstd.models.checkpoints import Tensors, find_tensors
 from irstd.models.network import Network
 from irstd.models.registry import build_network, network_spec
+from irstd.models.torch_files import DTYPES
 
 Keys = tuple[tuple[str, str], ...]
 WRAPPERS = ("module.", "model.")
 PRETRAINED = ("embedding.", "temporal.", "norm.")
 """Parts of SGMP-UNet whose weights torchvision publishes."""
 COUNTER = "num_batches_tracked"
-LISTED = 30
+READ = frozenset(DTYPES.values())
+"""Types of numbers that are read."""
+LABELS = {
+    "missing": "missing (our names)",
+    "unexpected": "unexpected (published names)",
+    "ambiguous": "ambiguous (our name: published names)",
+    "mis_shaped": "mis-shaped (our names)",
+    "mis_typed": "mis-typed (our names)",
+    "not_finite": "not finite (our names)",
+}
+"""Of the lists of faults."""
 
 
-def load_published(name: str, source: Path | str | Mapping[str, Any], **arguments: Any) -> Network:
+def load_published(
+    name: str,
+    source: Path | str | Mapping[str, Any],
+    *,
+    part: str | None = None,
+    **arguments: Any,
+) -> Network:
     """A network with published weights, in evaluation mode.
 
     Args:
@@ -36,16 +53,18 @@ def load_published(name: str, source: Path | str | Mapping[str, Any], **argument
         source: a file (`irstd.models.checkpoints`), or a mapping from published names to tensors or
             arrays; nested state dicts are found, `module.` and `model.` before all names dropped.
             A file with our own names is read too.
+        part: where in the source the weights stand, such as `ema` or `checkpoint['model']['ema']`;
+            needed where several parts fit.
         arguments: keywords of the network's constructor.
 
     Raises:
-        ModelError: unknown network or argument; the source cannot be read; or it does not fit: the
-            message lists tensors that are missing, left over, of another shape or type, not finite,
-            or two for one place.
+        ModelError: unknown network, argument or part; the source cannot be read; two parts of it
+            fit; or none does: the message lists tensors that are missing, left over, of another
+            shape or type, not finite, or two for one place.
     """
     network, spec = build_network(name, **arguments), network_spec(name)
     maps = ((spec.published_keys, spec.unused_keys), ((), ()))
-    readings = _readings(source, maps, _expected(network), _derived(network))
+    readings = _readings(source, maps, _expected(network), _derived(network), part)
     return _filled(network, _choose(readings, name, source)).eval()
 
 
@@ -82,7 +101,7 @@ class Faults:
         unexpected: published, without a place in ours.
         ambiguous: published, two or more for one place.
         mis_shaped: of another shape than ours.
-        mis_typed: not floating point where ours are, or the reverse.
+        mis_typed: not floating point where ours are, or the reverse, or of a type not read.
         not_finite: with values that are NaN or infinite.
     """
 
@@ -103,9 +122,8 @@ class Faults:
         for field in fields(self):
             names = getattr(self, field.name)
             if names:
-                more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
-                listed = "\n    ".join([*names[:LISTED], *more])
-                lines.append(f"{field.name.replace('_', '-')} ({len(names)}):\n    {listed}")
+                listed = "\n    ".join(names)
+                lines.append(f"{len(names)} {LABELS[field.name]}:\n    {listed}")
         return "\n  ".join(lines)
 
 
@@ -129,16 +147,39 @@ def _readings(
     maps: Iterable[tuple[Keys, tuple[str, ...]]],
     expected: Tensors,
     derived: set[str],
+    part: str | None = None,
 ) -> list[_Reading]:
-    """Every group of tensors in the source, read by each pair of key map and unused keys."""
+    """Every group of tensors in the source, read by each pair of key map and unused keys.
+
+    Raises:
+        ModelError: the source cannot be read, or lacks the part.
+    """
     readings = []
-    for place, tensors in find_tensors(source).items():
+    for place, tensors in _parts(source, part).items():
         for keys, unused in maps:
             entries = _renamed(_stripped(tensors), keys, unused)
             entries = [entry for entry in entries if entry[0] not in derived]
             ours = {name: tensor for name, _, tensor in entries}
             readings.append(_Reading(place, ours, _compare(entries, ours, expected)))
     return readings
+
+
+def _parts(source: Path | str | Mapping[str, Any], part: str | None) -> dict[str, Tensors]:
+    """Groups of tensors by place: all, or those at the place or of the last name given."""
+    found = find_tensors(source)
+    if part is None:
+        return found
+    chosen = {
+        place: tensors
+        for place, tensors in found.items()
+        if part == place or place.endswith(f"[{part!r}]")
+    }
+    if not chosen:
+        raise ModelError(
+            f"{_named(source)}: expected a part {part!r} with tensors, got {', '.join(found)}; "
+            "name one of these"
+        )
+    return chosen
 
 
 def _compare(entries: list[tuple[str, str, Tensor]], tensors: Tensors, expected: Tensors) -> Faults:
@@ -163,9 +204,11 @@ def _compare(entries: list[tuple[str, str, Tensor]], tensors: Tensors, expected:
         mis_typed=tuple(
             f"{name}: expected {own.dtype}, got {got.dtype}"
             for name, got, own in pairs
-            if got.is_floating_point() != own.is_floating_point()
+            if got.dtype not in READ or got.is_floating_point() != own.is_floating_point()
         ),
-        not_finite=tuple(name for name, got, _ in pairs if not bool(got.isfinite().all())),
+        not_finite=tuple(
+            name for name, got, _ in pairs if got.dtype in READ and not bool(got.isfinite().all())
+        ),
     )
 
 
@@ -175,14 +218,14 @@ def _choose(readings: list[_Reading], name: str, source: Any) -> Tensors:
     Raises:
         ModelError: there is none, or two places have one.
     """
-    where = "the mapping" if isinstance(source, Mapping) else str(source)
+    where = _named(source)
     fitting = {
         reading.place: reading.tensors for reading in reversed(readings) if not reading.faults.count
     }
     if len(fitting) > 1:
         raise ModelError(
-            f"{where}: {len(fitting)} parts of it fit {name}, {', '.join(sorted(fitting))}; give "
-            "one of them: load_published(name, mapping)"
+            f"{where}: {len(fitting)} parts of it fit {name}, {', '.join(sorted(fitting))}; name "
+            "one: --part of `irstd import-weights`, part= of load_published"
         )
     if fitting:
         return fitting.popitem()[1]
@@ -191,6 +234,10 @@ def _choose(readings: list[_Reading], name: str, source: Any) -> Tensors:
         f"{where}: {nearest.place} does not fit {name} with these arguments:\n  {nearest.faults}\n"
         "choose the network and the arguments that the file was made with"
     )
+
+
+def _named(source: Any) -> str:
+    return "the mapping" if isinstance(source, Mapping) else str(source)
 
 
 def _expected(network: nn.Module) -> Tensors:

@@ -31,7 +31,7 @@ DTYPES = {
     "torch.ByteStorage": torch.uint8,
     "torch.BoolStorage": torch.bool,
 }
-MOST_AXES = 8
+MOST_AXES, MOST_NUMBERS = 8, 2**62
 LITTLE_ENDIAN = "expected little-endian numbers; load and save it on a little-endian machine"
 DAMAGED = (
     zipfile.BadZipFile,
@@ -67,22 +67,28 @@ class Loader:
             return None
         flat = self._storage(value.storage)
         shape, strides, offset = value.shape, value.strides, value.offset
-        pairs = list(zip(shape, strides, strict=False))
-        last = offset + sum((size - 1) * stride for size, stride in pairs)
+        self._check_range(value)
+        last = offset + sum(
+            (size - 1) * stride for size, stride in zip(shape, strides, strict=True)
+        )
         count = math.prod(shape)
-        if (
-            len(shape) != len(strides)
-            or len(shape) > MOST_AXES
-            or min((offset, *shape, *strides)) < 0
-            or count > flat.numel()
-            or (count and last >= flat.numel())
-        ):
+        if count > flat.numel() or (count and last >= flat.numel()):
             raise ModelError(
-                f"{self._path}: a tensor of shape {shape[:MOST_AXES]} at {offset} with strides "
-                f"{strides[:MOST_AXES]} does not fit its storage of {flat.numel()} numbers; copy "
-                "the file again"
+                f"{self._path}: a tensor of shape {shape} at {offset} with strides {strides} does "
+                f"not fit its storage of {flat.numel()} numbers; copy the file again"
             )
         return flat.as_strided(shape, strides, offset) if count else flat[:0]
+
+    def _check_range(self, value: StoredTensor) -> None:
+        """Refuse what would be long to compute, or to print in a message."""
+        axes, strides = len(value.shape), len(value.strides)
+        numbers = (value.offset, *value.shape, *value.strides)
+        if not axes == strides <= MOST_AXES or not all(0 <= n <= MOST_NUMBERS for n in numbers):
+            raise ModelError(
+                f"{self._path}: expected a tensor of at most {MOST_AXES} axes, with offset, sizes "
+                f"and strides from 0 to {MOST_NUMBERS}, got {axes} sizes and {strides} strides, or "
+                "numbers outside that range; copy the file again"
+            )
 
     def _storage(self, storage: Storage) -> Tensor:
         if storage in self._flat:
@@ -150,9 +156,10 @@ def open_stream(path: Path) -> tuple[Any, Loader]:
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise ModelError(f"{path}: {LITTLE_ENDIAN}")
     saved, keys = read_pickle(file, where), read_pickle(file, where).value
-    if not isinstance(keys, list) or sorted(saved.storages) != sorted(map(str, keys)):
+    named = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not named or sorted(saved.storages) != sorted(keys):
         raise ModelError(f"{path}: its list of storages is not whole; copy the file again")
-    parts = _storages(path, content, file.tell(), [saved.storages[str(key)] for key in keys])
+    parts = _storages(path, content, file.tell(), [saved.storages[key] for key in keys])
     return saved.value, Loader(path, lambda storage: parts[storage.key])
 
 

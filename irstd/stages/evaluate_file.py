@@ -19,10 +19,11 @@ from irstd.stages.import_weights import open_weights
 from irstd.stages.outputs import check_folder
 from irstd.tracking.journal import file_sha256
 
-PREDICTIONS = "predictions"
+METRICS, PREDICTIONS = "metrics.json", "predictions"
 FILES = frozenset(
     {
-        *(f"{name}.json" for name in ("metrics", "intervals", "breakdown", "speed")),
+        METRICS,
+        *(f"{name}.json" for name in ("intervals", "breakdown", "speed")),
         *(f"{name}.parquet" for name in ("per_image", "per_target", "false_alarms")),
         *(f"{name}.{suffix}" for name in CURVES for suffix in ("csv", "png")),
         "overlays",
@@ -66,7 +67,7 @@ def evaluate_file(
         ConfigError: not exactly one of weights, ONNX file and predictions, or a network for
             something else than weights.
         DataError: nothing is prepared, the test part is empty, maps are missing or faulty, or the
-            output must not be written.
+            output must not be written or holds the file.
         ModelError: the file cannot be read or does not fit its network.
     """
     given = [path for path in (weights, onnx, predictions) if path is not None]
@@ -75,7 +76,7 @@ def evaluate_file(
             "expected exactly one of --weights, --onnx and --predictions, and --network only with "
             f"--weights; got {len(given)} of the three"
         )
-    check_folder(root, output, overwrite, FILES)
+    check_folder(root, output, overwrite, names=FILES, always=frozenset({METRICS}), inputs=given)
     data = PreparedData(Layout(root, params.profile).processed)
     rows = evaluated_rows(data)
     if predictions is not None:

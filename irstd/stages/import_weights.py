@@ -31,6 +31,7 @@ def import_weights(
     output: Path,
     settings: Sequence[str] = (),
     overwrite: bool = False,
+    part: str | None = None,
 ) -> ModelFacts:
     """Write a published weight file as one of ours.
 
@@ -41,6 +42,7 @@ def import_weights(
         output: the safetensors file to write.
         settings: arguments of the network's constructor, each as `KEY=VALUE`.
         overwrite: replace an earlier file.
+        part: where in the source the weights stand (`load_published`).
 
     Returns:
         The facts stored in the file.
@@ -56,7 +58,7 @@ def import_weights(
         raise ModelError(f"{output}: expected a name that ends with .safetensors")
     if has_facts(source):
         raise ModelError(f"{source}: is a weight file of ours already; use it as it is")
-    module, facts = read_published(network, source, arguments)
+    module, facts = read_published(network, source, arguments, part)
     save_model(output, module, facts)
     log.info("%s: %s with the weights of %s", output, network, source)
     return facts
@@ -98,7 +100,7 @@ def has_facts(path: Path) -> bool:
 
 
 def read_published(
-    network: str, source: Path, arguments: Mapping[str, Argument]
+    network: str, source: Path, arguments: Mapping[str, Argument], part: str | None = None
 ) -> tuple[Network, ModelFacts]:
     """A network with published weights and the facts of its SPEC.
 
@@ -106,14 +108,17 @@ def read_published(
         network: model id.
         source: the published file.
         arguments: keywords of the network's constructor.
+        part: see `load_published`.
 
     Raises:
         ModelError: see `load_published`.
     """
     spec = network_spec(network)
     complete = {"in_channels": spec.in_channels, **arguments}
-    module = load_published(network, source, **complete)
+    module = load_published(network, source, part=part, **complete)
     provenance = {"origin": "published", "file": source.name, "sha256": file_sha256(source)}
+    if part is not None:
+        provenance["part"] = part
     preprocessing = replace(
         Preprocessing.of(spec, int(complete["in_channels"])), sizes=module.sizes
     )

@@ -11,6 +11,7 @@ FORMS = (
     "a path to an .onnx or .safetensors file, PROFILE/NETWORK (exported in this project), "
     "an MLflow run id, NAME@ALIAS, or models:/NAME@ALIAS, models:/NAME/VERSION"
 )
+PUBLISHED = (".pth", ".pth.tar", ".pt", ".pkl", ".params")
 EXPORTED = re.compile(r"(?P<profile>[a-z0-9][a-z0-9_-]*)/(?P<network>[a-z0-9_]+)")
 REGISTERED = re.compile(r"[0-9a-f]{32}|models:/.+|[^/@]+@[^/@]+")
 
@@ -39,6 +40,11 @@ def resolve_model(reference: str | None, root: Path) -> Path:
         from irstd.tracking.registry import download_model
 
         return download_model(root, load_params(root / "params.yaml"), reference)
+    if reference.endswith(PUBLISHED):
+        raise ModelError(
+            f"model {reference!r}: published weights do not say which network they are of and how "
+            "images are prepared; run `irstd import-weights` and give the file that it writes"
+        )
     raise ModelError(f"model {reference!r} not understood; expected {FORMS}")
 
 

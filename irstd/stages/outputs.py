@@ -1,8 +1,10 @@
 """Where a command may write that is no stage of the pipeline."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from irstd.errors import DataError
+from irstd.files import restore_folder
 
 STAGE_FOLDERS = ("artifacts", "data", "reports")
 
@@ -25,31 +27,48 @@ def check_file(root: Path, output: Path, overwrite: bool) -> None:
         raise DataError(f"{output}: exists; choose another name, or repeat with --overwrite")
 
 
-def check_folder(root: Path, output: Path, overwrite: bool, ours: frozenset[str]) -> None:
+def check_folder(
+    root: Path,
+    output: Path,
+    overwrite: bool,
+    *,
+    names: frozenset[str],
+    always: frozenset[str],
+    inputs: Sequence[Path] = (),
+) -> None:
     """Refuse a folder that must not be written or replaced.
+
+    What a killed call left of the folder is settled first, so that earlier results are seen.
 
     Args:
         root: the project's folder.
         output: the folder to write.
         overwrite: whether earlier results may be replaced.
-        ours: names that results have; a folder with others is never replaced.
+        names: that results have; a folder with others is never replaced.
+        always: those of them that no results lack; a folder without them is never replaced.
+        inputs: what the command reads; an output that is or contains one would delete it.
 
     Raises:
-        DataError: it belongs to a stage, is a file, or holds what is not to be replaced.
+        DataError: it belongs to a stage, is a file, holds an input, or what is not to be replaced.
     """
     _check_place(root, output)
+    restore_folder(output.resolve())
+    for path in inputs:
+        if path.exists() and path.resolve().is_relative_to(output.resolve()):
+            raise DataError(f"{output}: is or contains the input {path}; choose another folder")
     if output.exists() and not output.is_dir():
         raise DataError(f"{output}: expected a folder for the results, got a file; choose another")
-    names = {path.name for path in output.iterdir()} if output.exists() else set()
-    if names and not overwrite:
+    found = {path.name for path in output.iterdir()} if output.exists() else set()
+    if found and not overwrite:
         raise DataError(
             f"{output}: the folder is not empty; choose another, or repeat with --overwrite to "
             "replace earlier results"
         )
-    if names - ours:
+    if found and not always <= found <= names:
+        strange = sorted(found - names)[:5] or [f"no {name}" for name in sorted(always - found)]
         raise DataError(
             f"{output}: only a folder with earlier results and nothing else is replaced, but this "
-            f"one has {', '.join(sorted(names - ours)[:5])}; choose another"
+            f"one has {', '.join(strange)}; choose another"
         )
 
 

@@ -11,17 +11,21 @@ import numpy as np
 from tqdm import tqdm
 
 from irstd.errors import DataError, ModelError
-from irstd.files import replaced_folder, restore_folder, write_json
+from irstd.files import replaced_folder, write_json
 from irstd.inference.inputs import Source, count_frames, find_sources
 from irstd.inference.overlay import draw_overlay
 from irstd.inference.postprocess import checked_threshold
 from irstd.inference.predictor import Predictor
 from irstd.inference.sequences import Frame, find_sequences, read_clips
 from irstd.stages.model_reference import resolve_model
+from irstd.stages.outputs import check_folder
 from irstd.types import Detection, Prediction
 
 JSON_FILE, CSV_FILE = "detections.json", "detections.csv"
 MASKS, OVERLAYS = "masks", "overlays"
+LISTS = frozenset({JSON_FILE, CSV_FILE})
+FILES = LISTS | {MASKS, OVERLAYS}
+"""What an output folder holds; the lists always."""
 COLUMNS = ("image", "frame", "row", "col", "top", "left", "bottom", "right", "area_px", "score")
 
 
@@ -93,8 +97,7 @@ def run_predict(
             to.
         ModelError: the model cannot be found or loaded, or the threshold is not in (0, 1).
     """
-    restore_folder(output.resolve())
-    _check_output(output, overwrite)
+    check_folder(root, output, overwrite, names=FILES, always=LISTS)
     if threshold is not None:
         checked_threshold(threshold)
     predictor = Predictor.from_file(resolve_model(model, root))
@@ -132,26 +135,6 @@ def run_predict(
 
 def _progress(sources: Sequence[Source]) -> "tqdm[Any]":
     return tqdm(total=sum(count_frames(source) for source in sources), unit="image", desc="predict")
-
-
-def _check_output(output: Path, overwrite: bool) -> None:
-    if output.exists() and not output.is_dir():
-        raise DataError(f"{output}: expected a folder for the results, got a file; choose another")
-    names = {path.name for path in output.iterdir()} if output.exists() else set()
-    if not names:
-        return
-    if not overwrite:
-        raise DataError(
-            f"{output}: the folder is not empty; choose another, or repeat with --overwrite to "
-            "replace earlier results"
-        )
-    ours = {JSON_FILE, CSV_FILE, MASKS, OVERLAYS}
-    if not names <= ours or not {JSON_FILE, CSV_FILE} <= names:
-        strange = ", ".join(sorted(names - ours)[:5]) or f"no {JSON_FILE}"
-        raise DataError(
-            f"{output}: only a folder with results of `irstd predict` and nothing else is "
-            f"replaced, but this one has {strange}; choose another"
-        )
 
 
 def _check_results(output: Path, results: Sequence[_Result], failures: Sequence[Failure]) -> None:

@@ -17,8 +17,10 @@ from irstd.tracking.store import Store
 
 FIGURES = ("iou", "niou_target", "niou_image", "pd", "fa_target", "f1_target")
 ORIGIN = {"key": FINGERPRINT, "data_checksum": "data_checksum"}
-IMPORTED, SOURCE = "imported", ("file", "sha256")
-"""Tag of a version that no training of this project made; what its facts say about its source."""
+TRAINED, IMPORTED = "trained", "imported"
+"""Tag of a version that stands for one file: whether its facts name the training that made it."""
+SOURCE = {"source_file": "file", "source_sha256": "sha256"}
+"""Tags of an imported version, and what its facts say."""
 REPORTS = {"train": "run.json", "export": "metrics.json", "evaluate": "metrics.json"}
 CODE = {"git_commit": "commit", "git_dirty": "uncommitted_changes"}
 
@@ -82,9 +84,10 @@ def register(root: Path, params: Params) -> dict[str, Any]:
 
 
 def register_file(root: Path, params: Params, path: Path) -> dict[str, Any]:
-    """Register one ONNX file that no stage of this project has made.
+    """Register one ONNX file, whoever made it.
 
-    It needs no reports; its version has the tag `origin: imported`, and no figures.
+    It needs no reports; its version has no figures. The tag `origin` is `trained`, with the
+    fingerprint of the training and the checksum of its data, or `imported`, with the source.
 
     Args:
         root: the project's folder.
@@ -100,14 +103,15 @@ def register_file(root: Path, params: Params, path: Path) -> dict[str, Any]:
     """
     facts = read_onnx(path).facts
     digest = file_sha256(path)
-    source = {f"source_{name}": text for name, text in facts.provenance.items() if name in SOURCE}
+    trained = FINGERPRINT in facts.provenance
+    known = {name: name for name in ORIGIN.values()} if trained else SOURCE
     tags = {
         "network": facts.network,
         "profile": params.profile,
         "threshold": str(facts.threshold),
         "key": digest,
-        "origin": IMPORTED,
-        **source,
+        "origin": TRAINED if trained else IMPORTED,
+        **{tag: facts.provenance[name] for tag, name in known.items() if name in facts.provenance},
     }
     store = _reachable_store(root, params)
     version = _register(root, params, store, _Candidate(facts.network, path, tags))

@@ -47,7 +47,7 @@ def train(root: Path, params: Params, network: str) -> FitResult:
     layout = Layout(root, params.profile)
     recipe, size = params.train.recipes[network], params.data.fit
     data = PreparedData(layout.processed)
-    key = training_fingerprint(data.checksum, network, recipe, params.seed, size)
+    key = training_fingerprint(data.checksum, network, recipe, params.seed, size, root)
     with track_run(root, params, network, stage="train", key=key) as run:
         result = fit(
             data,
@@ -58,6 +58,7 @@ def train(root: Path, params: Params, network: str) -> FitResult:
             layout.checkpoints(network),
             callbacks=[EpochLogger(run)],
             fingerprint=key,
+            root=root,
         )
         provenance = {
             "profile": params.profile,

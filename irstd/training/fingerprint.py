@@ -30,7 +30,7 @@ CODE = (
 
 
 def training_fingerprint(
-    data_checksum: str, network: str, recipe: RecipeParams, seed: int, fit: FitParams
+    data_checksum: str, network: str, recipe: RecipeParams, seed: int, fit: FitParams, root: Path
 ) -> str:
     """SHA-256 over data version, parameters and the code that training runs.
 
@@ -40,6 +40,7 @@ def training_fingerprint(
         recipe: parameters of the training.
         seed: seed of the training.
         fit: size unification.
+        root: folder that the recipe's `pretrained` is relative to.
 
     Raises:
         ModelError: the file of pretrained weights is missing.
@@ -54,7 +55,7 @@ def training_fingerprint(
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     package = Path(irstd.__file__).parent
     if isinstance(recipe, SGMPUNetRecipe) and recipe.pretrained is not None:
-        digest.update(_content(Path(recipe.pretrained)))
+        digest.update(_content(root / recipe.pretrained))
     for pattern in (*CODE, f"models/{network}.py"):
         for path in sorted(package.glob(pattern)):
             digest.update(path.relative_to(package).as_posix().encode())

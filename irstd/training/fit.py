@@ -76,6 +76,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     fingerprint: str = "",
     progress: bool = True,
+    root: Path = Path(),
 ) -> FitResult:
     """Train a network on the training part, choosing the epoch on the validation part.
 
@@ -90,6 +91,7 @@ def fit(
         fingerprint: of everything the result depends on; a checkpoint with another one is left
             aside and replaced.
         progress: show a progress bar.
+        root: folder that the recipe's `pretrained` is relative to; without it the current one.
 
     Raises:
         DataError: a part of the data is empty.
@@ -97,8 +99,8 @@ def fit(
     """
     torch.manual_seed(seed)
     spec = network_spec(network)
-    net = start_network(spec, recipe)
-    preprocessing = replace(preprocessing_of(spec, recipe, fit), sizes=net.sizes)
+    net = start_network(spec, recipe, root)
+    preprocessing = preprocessing_of(replace(spec, sizes=net.sizes), recipe, fit)
     clip = (spec.frames, spec.target_frame)
     loader = training_loader(Crops(data, recipe, fit, seed, *clip), torch.cuda.is_available())
     module = SegmentationModule(

@@ -22,6 +22,13 @@ VALIDATION_KEYS = {"val_iou": "iou", "val_pd": "pd", "val_fa_pixel": "fa_pixel"}
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
+def freeze_norms(network: nn.Module) -> None:
+    """Let batch norms use their running statistics, and keep them, while the network trains."""
+    for module in network.modules():
+        if isinstance(module, NORMS):
+            module.eval()
+
+
 class SegmentationModule(pl.LightningModule):
     """Trains one network on crops and measures it on whole validation images.
 
@@ -65,9 +72,7 @@ class SegmentationModule(pl.LightningModule):
         self._rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         after = self.recipe.freeze_norm_after
         if after is not None and self.current_epoch >= after:
-            for module in self.network.modules():
-                if isinstance(module, NORMS):
-                    module.eval()
+            freeze_norms(self.network)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Loss of one batch of crops."""

@@ -88,6 +88,7 @@ class TrainingObjective:
                     None,
                     callbacks=[EpochLogger(run), PruneByIoU(trial, show)],
                     progress=False,
+                    root=self.root,
                 )
                 run.metrics({"best_val_iou": result.best_iou, "best_epoch": result.best_epoch})
             except optuna.TrialPruned:

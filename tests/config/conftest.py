@@ -1,4 +1,4 @@
-"""The project's own parameters as a tree that a test may damage."""
+"""The parameters of the demo profile as a tree that a test may damage."""
 
 from pathlib import Path
 
@@ -14,4 +14,4 @@ def root() -> Path:
 
 @pytest.fixture
 def tree(root: Path) -> dict:
-    return read_yaml(root / "params.yaml")
+    return read_yaml(root / "profiles" / "demo.yaml")

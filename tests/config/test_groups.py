@@ -28,7 +28,7 @@ def test_every_network_has_a_recipe_that_names_all_its_arguments():
 
 
 def test_a_recipe_s_network_has_that_network_s_type(root):
-    recipes = load_params(root / "params.yaml").train.recipes
+    recipes = load_params(root / "profiles" / "demo.yaml").train.recipes
     assert set(recipes) == set(get_type_hints(Recipes))
     assert recipes["acm"].network.model_dump() == {"in_channels": 1, "blocks": 3}
     arguments = recipes["ispanet"].network.model_dump()
@@ -70,6 +70,22 @@ def test_a_choice_without_a_name_is_asked_for_it(tree):
         ("train.recipes.ispanet.loss", {"alpha": float("inf")}, "loss.alpha: .*finite number"),
         ("train.recipes.ispanet.loss", {"over": "batch"}, "ispanet.loss.over: unknown key"),
         ("train.recipes.ispanet.loss", {"name": "hinge"}, "loss.name: .*'f_siou', .*'hinge'"),
+        (
+            "train.recipes.acm.loss",
+            {"name": "perceptual"},
+            "recipes.acm.loss.name: expected one of: .*'focal_dice'; got 'perceptual'",
+        ),
+        (
+            "train.recipes.pqgnet.loss",
+            {"name": "local_patch"},
+            "recipes.pqgnet.loss.name: expected one of: .*'perceptual'; got 'local_patch'",
+        ),
+        (
+            "train.recipes.lpnet.loss",
+            {"name": "perceptual"},
+            "recipes.lpnet.loss.name: expected one of: .*'local_patch'; got 'perceptual'",
+        ),
+        ("train.recipes.acm", {"inference_size": {"height": 4}}, "inference_size.width: missing"),
         ("train.recipes.ispanet.optimizer", {"momentum": 0.9}, "optimizer.momentum: unknown key"),
         ("train.recipes.ispanet.optimizer", {"name": "sgd"}, "optimizer.momentum: missing key"),
         ("train.recipes.ispanet.schedule", {"name": "steps"}, "schedule.epochs: missing key"),

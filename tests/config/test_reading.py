@@ -13,8 +13,8 @@ def complaints(tree: dict) -> list[str]:
     return str(error.value).splitlines()
 
 
-def test_the_project_s_own_file_is_valid(root):
-    params = load_params(root / "params.yaml")
+def test_the_demo_profile_is_valid_and_frozen(root):
+    params = load_params(root / "profiles" / "demo.yaml")
     assert params.profile == "demo"
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         params.seed = 1
@@ -77,7 +77,7 @@ def test_a_number_is_no_bool_and_no_text(tree):
 
 
 def test_1e3_is_a_number(root, tmp_path):
-    text = (root / "params.yaml").read_text().replace("min_lr: 0.00001", "min_lr: 1e-5")
+    text = (root / "profiles" / "demo.yaml").read_text().replace("min_lr: 0.00001", "min_lr: 1e-5")
     (tmp_path / "params.yaml").write_text(text)
     assert load_params(tmp_path / "params.yaml").train.recipes["ispanet"].schedule.min_lr == 1e-5
 

@@ -32,6 +32,11 @@ from irstd.errors import ConfigError
             {"backbone_lr": 1e-9},
             "schedule.min_lr 1e-07 is above optimizer.backbone_lr 1e-09",
         ),
+        (
+            "train.recipes.sgmp_unet",
+            {"pretrained": "swin.pth"},
+            "sgmp_unet: pretrained 'swin.pth' needs optimizer.backbone_lr, .*published: 0.00001",
+        ),
         ("train.recipes.acm.schedule", {"epochs": [15, 22]}, r"epochs \[15, 22\] do not rise, or"),
         ("train.recipes.acm.schedule", {"epochs": [9, 9]}, r"epochs \[9, 9\] do not rise, or"),
         ("train.recipes.acm.normalisation", {"std": [1.0, 2.0]}, "has 1 means and 2 deviations"),

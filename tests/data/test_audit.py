@@ -121,7 +121,8 @@ def test_images_left_out_are_a_share_of_those_listed(tmp_path: Path, raw_images:
 
 def _index(**means: list[float]) -> pd.DataFrame:
     rows = [
-        {"split": split, "mean": mean, "n_targets": 1, "scr": np.array([mean * 10])}
+        {"split": split, "sequence": None, "frame": None}
+        | {"mean": mean, "n_targets": 1, "scr": np.array([mean * 10])}
         for split, values in means.items()
         for mean in values
     ]
@@ -142,6 +143,27 @@ def test_drift_is_measured_against_the_training_part() -> None:
     assert table.loc["test", "mean_drift"] == pytest.approx(expected, rel=0.15)
     assert table.loc["test", "scr_drift_p"] < 1e-6
     assert table.loc["test", "split_share_error"] == pytest.approx(0.25 - 1 / 6)
+
+
+def test_frames_of_a_sequence_count_once() -> None:
+    """Sequences of 50 nearly equal frames: each frame counted, any two parts would differ."""
+    rng = np.random.default_rng(0)
+    levels = {"train": rng.normal(0.4, 0.1, 12), "val": rng.normal(0.4, 0.1, 4)}
+    means = {
+        split: (values[:, None] + rng.normal(0, 1e-3, (len(values), 50))).ravel().tolist()
+        for split, values in levels.items()
+    }
+    frames = _index(**means)
+    counted = split_table(frames, {})
+    assert counted.loc["val", "scr_drift_p"] < LIMITS.scr_drift_p
+    assert counted.loc["val", "mean_drift"] > LIMITS.mean_drift_sigma
+    frames["sequence"], frames["frame"] = frames.index // 50, frames.index % 50
+    first = frames[frames["frame"] == 0].assign(sequence=None)
+    table = split_table(frames.sample(frac=1, random_state=0), {})
+    drifts = ["scr_drift_p", "mean_drift"]
+    pd.testing.assert_frame_equal(table[drifts], split_table(first, {})[drifts])
+    assert table.loc["val", "scr_drift_p"] > LIMITS.scr_drift_p
+    assert table.loc["val", "split_targets"] == 200
 
 
 def test_drift_of_a_constant_reference_is_finite() -> None:

@@ -14,7 +14,8 @@ from irstd.data.store import PreparedData, write_prepared
 from irstd.errors import DataError
 
 NATIVE = FitParams(method="native", height=64, width=64)
-RECIPE = load_params(Path(__file__).parents[2] / "params.yaml").train.recipes["ispanet"]
+RECIPES = load_params(Path(__file__).parents[2] / "profiles" / "demo.yaml").train.recipes
+RECIPE = RECIPES["ispanet"]
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_clips_come_with_the_mask_of_their_target_frame(tmp_path):
     )
     write_prepared(tmp_path, images, "test")
     clips = PreparedData(tmp_path)
-    sgmp = load_params(Path(__file__).parents[2] / "params.yaml").train.recipes["sgmp_unet"]
+    sgmp = RECIPES["sgmp_unet"]
     still = {"brightness": 0.0, "contrast": 0.0, "flip_horizontal": 0.0}
     recipe = sgmp.model_copy(
         update={"augmentation": sgmp.augmentation.model_copy(update=still), "batch_size": 8}
@@ -102,7 +103,7 @@ def test_clips_come_with_the_mask_of_their_target_frame(tmp_path):
 
 
 def test_mean_padding_is_what_the_network_sees_as_zero(data):
-    acm = load_params(Path(__file__).parents[2] / "params.yaml").train.recipes["acm"]
+    acm = RECIPES["acm"]
     (image, _), *_ = training_loader(Crops(data, acm, NATIVE, 9), False)
     assert (image == np.float32(acm.normalisation.mean[0])).float().mean() > 0.8
 

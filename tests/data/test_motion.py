@@ -1,4 +1,5 @@
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from irstd.metrics.components import label_components
 
 @pytest.fixture(scope="module")
 def params():
-    settings = load_params().data.generated
+    demo = Path(__file__).parents[2] / "profiles" / "demo.yaml"
+    settings = load_params(demo).data.generated
     return settings.model_copy(
         update={"images": 30, "frames": 5, "height": 64, "width": 64, "empty_share": 0.0}
     )
@@ -73,6 +75,29 @@ def test_equal_seeds_give_equal_sequences(params):
     assert all(np.array_equal(a.image, b.image) for a, b in zip(first, second, strict=True))
 
 
-def test_too_few_sequences_say_how_many_images_are_needed(params):
-    with pytest.raises(DataError, match=r"2 sequences cannot fill.*at least 15"):
-        list(generate(params, 7, 10))
+@pytest.mark.parametrize(
+    ("images", "limit", "few"),
+    [
+        (30, 14, "data.limit"),
+        (14, None, "data.generated.images"),
+        (14, 12, "data.generated.images"),
+    ],
+)
+def test_too_few_sequences_say_what_must_be_raised(params, images, limit, few):
+    small = params.model_copy(update={"images": images})
+    message = rf"2 sequences of 5 images cannot fill .* raise {few} to at least 15"
+    with pytest.raises(DataError, match=message):
+        list(generate(small, 7, limit))
+
+
+def test_images_left_over_make_no_sequence(params):
+    assert len(list(generate(params, 7, 19))) == 15
+
+
+def test_targets_without_a_path_name_frames_and_size(params):
+    faint = params.model_copy(
+        update={"scr": params.scr.model_copy(update={"low": 500.0, "high": 600.0}), "frames": 3}
+    )
+    message = r"in 20 sequences of 3 frames of 64 x 64 px .* path with SCR 500 .*generated\.frames"
+    with pytest.raises(DataError, match=message):
+        list(generate(faint, 7))

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from irstd.config import AugmentationParams, CropParams, ScaleParams
+from irstd.data.fitting import resize_bilinear
 from irstd.data.transforms import augment, random_crop, resize, scaled_size
+from irstd.inference.preprocess import Preprocessing
+from irstd.models.spec import SizeRule
 
 SCALE = {
     "name": "scale",
@@ -118,13 +121,41 @@ def test_the_shorter_side_fills_the_crop():
 def test_the_whole_image_is_stretched_and_a_window_of_it():
     image, mask = scene()
     frames, target = run(settings(STRETCH), 0)
-    expected = resize(image, mask.astype(np.float32), (32, 64))
+    expected = resize(image, mask.astype(np.float32), (32, 64), resize_bilinear)
     assert np.array_equal(frames, expected[0])
     assert np.array_equal(target, expected[1] > 0.5)
     areas = [run(settings(WINDOW), seed)[1].sum() for seed in range(40)]
     whole = target.sum()
     assert max(areas) > 1.5 * whole, "a window of half the side shows the target larger"
     assert max(areas) < 5 * whole
+
+
+@pytest.mark.parametrize("geometry", [STRETCH, SHORTER_SIDE], ids=lambda g: g["name"])
+@pytest.mark.parametrize("shape", [(90, 180), (20, 40)])
+def test_training_and_inference_resize_alike(geometry, shape):
+    image = np.random.default_rng(1).integers(0, 65536, shape, np.uint16)
+    unit = (image / np.float32(65535))[None]
+    mask = np.zeros(shape, np.uint8)
+    frames, _ = augment(unit, mask, CROP, settings(geometry), 0.0, np.random.default_rng(0))
+    facts = Preprocessing(1, (0.0,), (1.0,), SizeRule(), "stretch", (32, 64), None)
+    np.testing.assert_array_equal(frames, facts.apply(image)[0][0])
+
+
+@pytest.mark.parametrize("geometry", [SCALE, LONG_SIDE], ids=lambda g: g["name"])
+def test_a_drawn_smaller_scale_keeps_a_point_s_energy(geometry):
+    quarter = {
+        "long_side_scale": {"low": 0.25, "high": 0.25},
+        "long_side_px": {"low": 16, "high": 16},
+    }
+    still = {"aspect_ratio": {"low": 1.0, "high": 1.0}}
+    chosen = {name: (quarter | still).get(name, value) for name, value in geometry.items()}
+    crop = CropParams(height=16, width=16)
+    for place in range(20, 24):
+        image, mask = np.zeros((1, 64, 64), np.float32), np.zeros((64, 64), np.uint8)
+        image[0, place, place] = 1.0
+        rng = np.random.default_rng(0)
+        frames, _ = augment(image, mask, crop, settings(chosen), 0.0, rng)
+        assert frames.sum() == pytest.approx(1 / 16)
 
 
 @pytest.mark.parametrize("rule", ["half", "any", "soft"])

@@ -30,20 +30,25 @@ def test_ends_are_kept() -> None:
     assert codes.tolist() == [[0, 255]]
 
 
-def test_maps_of_mixed_sizes_come_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threshold", [0.3, 0.2, 0.4, 0.6, 0.8, float(np.nextafter(0.2, 0))])
+def test_maps_of_mixed_sizes_come_back(tmp_path: Path, threshold: float) -> None:
     rng = np.random.default_rng(1)
     maps = {f"image {n}": rng.random((4 + n, 9 - n), np.float32) for n in range(3)}
-    writer = PredictionWriter(tmp_path, [m.shape for m in maps.values()], 0.3)
+    below = np.nextafter(np.float32(threshold), np.float32(0))
+    maps["at the threshold"] = np.array([[below, threshold, threshold + 1e-4]], np.float32)
+    writer = PredictionWriter(tmp_path, [m.shape for m in maps.values()], threshold)
     for id, probability in maps.items():
         writer.add(id, probability)
     writer.close()
     stored = StoredPredictions(tmp_path)
     assert stored.ids == tuple(maps)
-    assert stored.threshold == 0.3
+    assert stored.threshold == threshold
     for id, probability in maps.items():
         assert stored.probability(id).dtype == np.float32
         np.testing.assert_allclose(stored.probability(id), probability, atol=1 / 255)
-        np.testing.assert_array_equal(stored.mask(id), probability > 0.3)
+        above = probability > np.float64(threshold)
+        np.testing.assert_array_equal(stored.mask(id), above)
+        np.testing.assert_array_equal(stored.probability(id) > np.float64(threshold), above)
 
 
 def test_an_unfinished_folder_is_refused(tmp_path: Path) -> None:

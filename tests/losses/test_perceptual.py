@@ -34,6 +34,8 @@ def test_the_prediction_counts_six_times_a_side_output():
 def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"mask that 3 x 2 cells divide evenly, got 32 x 32"):
         patch_aware(torch.zeros(1, 1, 3, 2), torch.zeros(1, 1, 32, 32))
+    with pytest.raises(ValueError, match=r"mask that 16 x 16 cells divide evenly, got 32 x 8"):
+        patch_aware(torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 32, 8))
     with pytest.raises(ValueError, match=r"network with the output 'grid', as pqgnet has"):
         PerceptualLoss()(Outputs(torch.zeros(1, 1, 4, 4)), torch.zeros(1, 1, 4, 4))
     with pytest.raises(ValueError, match=r"grid_weight of at least 0, got -1"):

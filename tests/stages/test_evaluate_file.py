@@ -171,3 +171,48 @@ def test_outputs_are_protected(layout: Layout, params: Params, output: Path) -> 
     evaluate_file(layout.root, params, output, weights=weights)
     evaluate_file(layout.root, params, output, weights=weights, overwrite=True)
     assert {path.name for path in output.iterdir()} == FILES
+
+
+def test_maps_of_others_are_never_replaced(layout: Layout, params: Params, output: Path) -> None:
+    folder = output / "predictions"
+    output.mkdir()
+    maps(folder, layout)
+    before = everything(output)
+    with pytest.raises(DataError, match=r"this one has no metrics\.json"):
+        evaluate_file(layout.root, params, output, weights=layout.weights("tiny"), overwrite=True)
+    (output / "metrics.json").write_text("{}")
+    for target in (output, folder):
+        with pytest.raises(DataError, match=r"is or contains the input .*/predictions; choose"):
+            evaluate_file(layout.root, params, target, predictions=folder, overwrite=True)
+    (output / "metrics.json").unlink()
+    assert everything(output) == before
+
+
+def test_results_that_a_killed_run_moved_aside_come_back(
+    layout: Layout, params: Params, output: Path
+) -> None:
+    weights = layout.weights("tiny")
+    evaluate_file(layout.root, params, output, weights=weights)
+    before = everything(output)
+    aside = output.parent / ".found.swap-killed"
+    aside.mkdir()
+    (aside / "lock").touch()
+    output.rename(aside / "old")
+    with pytest.raises(DataError, match="not empty; choose another, or repeat with --overwrite"):
+        evaluate_file(layout.root, params, output, weights=weights)
+    assert everything(output) == before
+    assert not aside.exists()
+
+
+def test_stored_maps_give_the_figures_again(layout: Layout, params: Params, tmp_path: Path) -> None:
+    chosen = params.evaluate.model_copy(update={"threshold": 0.2})
+    params = params.model_copy(update={"evaluate": chosen})
+    weak = tmp_path / "maps"
+    maps(weak, layout)
+    (weak / "hit.png").unlink()
+    np.save(weak / "hit.npy", np.full((64, 64), 0.2 - 1e-4))  # stored as 51 of 255
+    first = evaluate_file(layout.root, params, tmp_path / "first", predictions=weak)
+    stored = tmp_path / "first" / "predictions"
+    again = evaluate_file(layout.root, params, tmp_path / "again", predictions=stored)
+    counted = [name for name in first if name.startswith("n_")] + ["iou", "pd", "fa_target"]
+    assert {name: again[name] for name in counted} == {name: first[name] for name in counted}

@@ -93,6 +93,22 @@ def test_any_weight_file_is_opened(published: Path, tmp_path: Path) -> None:
         open_weights(tmp_path / "none", None)
 
 
+def test_one_of_two_fitting_parts_is_chosen(published: Path, tmp_path: Path) -> None:
+    state = torch.load(published)["state_dict"]
+    mean = {name: tensor + 1 for name, tensor in state.items()}
+    torch.save({"state_dict": state, "ema": mean}, published)
+    with pytest.raises(ModelError, match=r"2 parts of it fit .*--part of `irstd import-weights`"):
+        open_weights(published, "tiny")
+    output = tmp_path / "w.safetensors"
+    for part, weight in (("ema", 3), ("checkpoint['state_dict']", 2)):
+        facts = import_weights(tmp_path, "tiny", published, output, overwrite=True, part=part)
+        network, _ = load_model(output)
+        assert network.get_parameter("point.weight").flatten().tolist() == [weight] * 3
+        assert facts.provenance["part"] == part
+    with pytest.raises(ModelError, match=r"a part 'net' .*got checkpoint\['state_dict'\], check"):
+        import_weights(tmp_path, "tiny", published, output, overwrite=True, part="net")
+
+
 def test_arguments_have_the_types_of_the_constructor() -> None:
     settings = ["in_channels=3", "width=32", "variant=C", "topdown=P"]
     assert parse_arguments("ispanet", settings) == {

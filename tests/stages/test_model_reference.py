@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(ROOT / "profiles" / "demo.yaml", tmp_path / "params.yaml")
     folder = tmp_path / "artifacts" / "demo" / "ispanet"
     folder.mkdir(parents=True)
     (folder / "ispanet.onnx").touch()
@@ -57,11 +57,17 @@ def test_registered_models_are_asked_of_the_registry(
     assert asked == [(project, "demo", reference)]
 
 
-@pytest.mark.parametrize("reference", ["", "champion", "a/b/c", "0123", "model.pt", "irstd@"])
+@pytest.mark.parametrize("reference", ["", "champion", "a/b/c", "0123", "model.bin", "irstd@"])
 def test_other_texts_list_what_is_understood(project: Path, reference: str) -> None:
     with pytest.raises(ModelError, match=r"not understood; expected a path to an \.onnx or "):
         resolve_model(reference, project)
     assert "models:/NAME@ALIAS" in model_reference.FORMS
+
+
+@pytest.mark.parametrize("name", ["best.pth", "a/best.pth.tar", "w.pt", "w.pkl", "w.params"])
+def test_published_weights_are_to_be_imported(project: Path, name: str) -> None:
+    with pytest.raises(ModelError, match="run `irstd import-weights` and give the file"):
+        resolve_model(name, project)
 
 
 def test_the_default_needs_params(tmp_path: Path) -> None:

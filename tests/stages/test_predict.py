@@ -220,7 +220,7 @@ def test_results_are_not_overwritten_unless_asked(folder: Path, model: str) -> N
 def test_folders_of_others_are_never_replaced(folder: Path, model: str) -> None:
     data = folder.parent / "data"
     write(data / "masks" / "truth.png", point((8, 8)))
-    with pytest.raises(DataError, match=r"is replaced, but this one has no detections\.json"):
+    with pytest.raises(DataError, match=r"is replaced, but this one has no detections\.csv, no "):
         predict([folder], data, model, overwrite=True)
     predict([folder], folder.parent / "out", model)
     (folder.parent / "out" / "notes.txt").touch()
@@ -231,6 +231,15 @@ def test_folders_of_others_are_never_replaced(folder: Path, model: str) -> None:
     with pytest.raises(DataError, match=r"a\.png/out: cannot be made: Not a directory"):
         predict([folder], folder / "a.png" / "out", model)
     assert (data / "masks" / "truth.png").exists()
+
+
+def test_folders_of_stages_are_never_written(folder: Path, model: str) -> None:
+    root = folder.parent
+    for name in ("artifacts", "data/found", "reports"):
+        with pytest.raises(DataError, match="belongs to the stages of the pipeline"):
+            run_predict(
+                [folder], root / name, model=model, root=root, threshold=None, overwrite=False
+            )
 
 
 def test_an_empty_folder_is_filled_and_is_no_input(folder: Path, model: str) -> None:

@@ -227,6 +227,25 @@ def test_one_imported_file_is_registered(
         register_file(project_root, params, tmp_path / "none.onnx")
 
 
+def test_one_trained_file_keeps_its_origin(
+    project_root: Path, params: Params, tmp_path: Path
+) -> None:
+    path = tmp_path / "trained.onnx"
+    write_onnx(path, params, {"fingerprint": "a" * 64})
+    number = register_file(project_root, params, path)["version"]["version"]
+    version = Store(project_root, params.register_).client.get_model_version("irstd", number)
+    assert version.tags == {
+        "network": "ispanet",
+        "profile": "smoke",
+        "threshold": "0.5",
+        "key": file_sha256(path),
+        "origin": "trained",
+        "fingerprint": "a" * 64,
+        "data_checksum": "d" * 64,
+        "onnx_sha256": file_sha256(path),
+    }
+
+
 def test_a_file_of_unknown_origin_is_refused(tmp_path: Path, params: Params) -> None:
     path = Layout(tmp_path, "smoke").onnx("ispanet")
     write_onnx(path, params, {})

@@ -15,7 +15,7 @@ NATIVE = FitParams(method="native", height=64, width=64)
 
 @pytest.fixture
 def recipe() -> RecipeParams:
-    base = load_params(ROOT / "params.yaml").train.recipes["ispanet"]
+    base = load_params(ROOT / "profiles" / "demo.yaml").train.recipes["ispanet"]
     changed = {
         "epochs": 3,
         "batch_size": 4,
