@@ -98,6 +98,9 @@ def _recipe(run: dict[str, Any], fit: FitParams) -> str:
     recipe = run["recipe"]
     crop, optimizer = recipe["crop"], recipe["optimizer"]
     size = "native size" if fit.method == "native" else f"filled to {fit.height} x {fit.width}"
+    stretched = recipe["inference_size"]
+    if stretched is not None:
+        size += f", stretched to {stretched['height']} x {stretched['width']} in use"
     return (
         f"{_settings(recipe['network'])}; epochs {recipe['epochs']}, batch {recipe['batch_size']}, "
         f"crop {crop['height']} x {crop['width']}, {optimizer['name']} with learning rate "
