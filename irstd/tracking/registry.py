@@ -13,6 +13,8 @@ import onnx
 
 from irstd.config import Params
 from irstd.errors import TrackingError
+from irstd.inference.onnx_file import read_onnx
+from irstd.models.spec import SizeRule
 from irstd.tracking.journal import file_sha256
 from irstd.tracking.store import Store
 
@@ -159,13 +161,13 @@ def _save_flavor(path: Path, folder: Path, run_id: str, model_id: str, location:
     import onnxruntime
     from mlflow.models import Model
 
-    proto = onnx.load(path)
+    proto, facts = onnx.load(path), read_onnx(path).facts
     mlflow.onnx.save_model(
         proto,
         str(folder),
         mlflow_model=Model(artifact_path=location, run_id=run_id, model_id=model_id),
         signature=_signature(proto),
-        input_example={proto.graph.input[0].name: _example(proto)},
+        input_example={proto.graph.input[0].name: _example(proto, facts.preprocessing.sizes)},
         pip_requirements=[
             f"mlflow=={mlflow.__version__}",
             f"onnx=={onnx.__version__}",
@@ -191,12 +193,12 @@ def _signature(proto: onnx.ModelProto) -> "ModelSignature":
     return ModelSignature(schema(proto.graph.input), schema(proto.graph.output))
 
 
-def _example(proto: onnx.ModelProto) -> np.ndarray:
-    """One black image of 64 x 64 pixels; free axes only, a fixed axis keeps its size."""
+def _example(proto: onnx.ModelProto, legal: SizeRule) -> np.ndarray:
+    """One black image of about 64 x 64 pixels; free axes only, a fixed axis keeps its size."""
     sizes = _shape(proto.graph.input[0])
-    return np.zeros(
-        [size or free for size, free in zip(sizes, (1, 1, 64, 64), strict=True)], np.float32
-    )
+    rows, cols = legal.enclosing(64, 64) or (legal.smallest, legal.smallest)
+    free = (*(1 for _ in sizes[:-2]), rows, cols)
+    return np.zeros([size or other for size, other in zip(sizes, free, strict=True)], np.float32)
 
 
 def _shape(value: onnx.ValueInfoProto) -> list[int]:

@@ -9,8 +9,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from irstd.config import Params, load_params
+from irstd.inference.weights import FACTS_KEY
 from irstd.profiles import use_profile
 from irstd.tracking.store import Store
+from tests.tiny_network import tiny_facts
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,6 +72,7 @@ def onnx_file(tmp_path: Path) -> Path:
         [helper.make_node("Neg", ["image"], ["logits"])], "g", [image], [logits]
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    model.metadata_props.add(key=FACTS_KEY, value=tiny_facts().to_json())
     path = tmp_path / "ispanet.onnx"
     onnx.save(model, path)
     return path

@@ -6,10 +6,12 @@ import pytest
 
 from irstd.config import Params
 from irstd.errors import TrackingError
+from irstd.export.onnx import export_onnx, fixed_facts
 from irstd.tracking import track_run
 from irstd.tracking.journal import file_sha256
 from irstd.tracking.registry import Registered, download_model, register_onnx
 from irstd.tracking.store import Store
+from tests.tiny_clip_network import SPEC, Weighted, register_tiny_clip, tiny_clip_facts
 
 TAGS = {"network": "ispanet", "key": "a1", "iou": "0.5"}
 
@@ -53,6 +55,21 @@ def test_mlflow_loads_it_for_any_batch_and_size_without_pickle(
     assert model.metadata.signature.inputs.to_dict()[0]["tensor-spec"]["shape"] == (-1, 1, -1, -1)
     assert model.metadata.saved_input_example_info is not None
     assert not [*root.rglob("*.pkl"), *root.rglob("*.pickle")]
+
+
+def test_a_network_of_clips_is_registered_with_its_frames(
+    store: Store, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.models import Model
+
+    register_tiny_clip(monkeypatch)
+    facts = fixed_facts(SPEC, tiny_clip_facts(), (16, 24))
+    path = tmp_path / "clips.onnx"
+    path.write_bytes(export_onnx(Weighted().eval(), SPEC, facts).SerializeToString())
+    assert register_onnx(store, "irstd", run_id, path, TAGS).version == "1"
+    (stored,) = tmp_path.rglob("MLmodel")
+    inputs = Model.load(str(stored)).signature.inputs
+    assert inputs.to_dict()[0]["tensor-spec"]["shape"] == (-1, 3, 1, 16, 24)
 
 
 def test_registering_twice_finds_the_version_and_renews_its_figures(
