@@ -98,7 +98,7 @@ def _recipe(run: dict[str, Any], fit: FitParams) -> str:
     recipe = run["recipe"]
     crop, optimizer = recipe["crop"], recipe["optimizer"]
     size = "native size" if fit.method == "native" else f"filled to {fit.height} x {fit.width}"
-    stretched = recipe["inference_size"]
+    stretched = recipe.get("inference_size")  # unknown to reports of older trainings
     if stretched is not None:
         size += f", stretched to {stretched['height']} x {stretched['width']} in use"
     return (

@@ -16,7 +16,8 @@ from irstd.training.module import SegmentationModule
 def module(params: Params) -> SegmentationModule:
     preprocessing = Preprocessing.of(network_spec("ispanet"), 1, params.data.fit)
     network = nn.Conv2d(1, 1, 1)
-    return SegmentationModule(network, params.train.recipes["ispanet"], preprocessing, 0.5)
+    recipe = params.train.recipes["ispanet"]
+    return SegmentationModule(network, recipe, preprocessing, 0.5, steps_per_epoch=1)
 
 
 def logged(run: RunJournal) -> list[tuple[int, dict[str, float]]]:
