@@ -78,7 +78,8 @@ def test_a_tiling_network_keeps_its_windows():
 def test_crops_of_another_scale_than_the_image_say_nothing_about_its_size():
     windowed = RECIPES["alcnet"].augmentation
     assert windowed.geometry.name == "long_side"
-    alcnet = preprocessing_of(network_spec("alcnet"), with_crop("alcnet", 480, 480), NATIVE)
+    recipe = with_crop("alcnet", 480, 480).model_copy(update={"inference_size": None})
+    alcnet = preprocessing_of(network_spec("alcnet"), recipe, NATIVE)
     assert (alcnet.fit, alcnet.fit_size) == ("stretch", (512, 512))
     cut = with_crop("lpnet", 60, 60).model_copy(update={"augmentation": windowed})
     assert preprocessing_of(network_spec("lpnet"), cut, NATIVE).fit_size == (120, 120)
