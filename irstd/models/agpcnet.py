@@ -20,7 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from irstd.errors import ModelError
-from irstd.models.layers import TORCH_KEYS, global_gate, local_gate, stage
+from irstd.models.layers import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    TORCH_KEYS,
+    global_gate,
+    local_gate,
+    stage,
+)
 from irstd.models.network import Network
 from irstd.models.spec import NetworkSpec, SizeRule
 
@@ -294,7 +301,7 @@ SPEC = NetworkSpec(
     sizes=SIZES,
     dynamic_axes=("batch", "height", "width"),
     in_channels=3,
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
     published_keys=PUBLISHED_KEYS,
 )

@@ -20,6 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from irstd.errors import ModelError
+from irstd.models.layers import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ChannelAttention,
+    SpatialAttention,
+)
 from irstd.models.network import Network
 from irstd.models.spec import NetworkSpec, SizeRule
 from irstd.types import Outputs
@@ -40,33 +46,6 @@ SIZES = SizeRule(multiple=16)
 
 Widths = Literal["one", "two", "three", "four"]
 Blocks = Literal["resnet_10", "resnet_18", "resnet_34"]
-
-
-class ChannelAttention(nn.Module):
-    """First half of the CSAM: weight of each channel, from its mean and maximum over the image."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        inner = max(1, channels // 16)
-        self.reduce = nn.Conv2d(channels, inner, 1, bias=False)
-        self.expand = nn.Conv2d(inner, channels, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, c, H, W) to (N, c, 1, 1) in (0, 1)."""
-        mean, peak = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
-        return torch.sigmoid(self.expand(F.relu(self.reduce(mean)) + F.relu(self.reduce(peak))))
-
-
-class SpatialAttention(nn.Module):
-    """Second half of the CSAM: weight of each pixel, from its mean and maximum over channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, c, H, W) to (N, 1, H, W) in (0, 1)."""
-        return torch.sigmoid(self.conv(torch.cat([x.mean(1, True), x.amax(1, True)], 1)))
 
 
 class Block(nn.Module):
@@ -224,7 +203,7 @@ SPEC = NetworkSpec(
     sizes=SIZES,
     dynamic_axes=("batch", "height", "width"),
     in_channels=3,
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
     published_keys=PUBLISHED_KEYS,
 )

@@ -8,6 +8,7 @@ DOI 10.1109/TGRS.2020.3044958 (ALCNet).
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,6 +53,33 @@ class ResidualBlock(nn.Module):
         """(N, in, H, W) to (N, out, H/stride, W/stride), rounded up."""
         y = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class ChannelAttention(nn.Module):
+    """Weight of each channel, from its mean and maximum over the map (CBAM; DNANet, SGMP-UNet)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // 16)
+        self.reduce = nn.Conv2d(channels, inner, 1, bias=False)
+        self.expand = nn.Conv2d(inner, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, c, H, W) to (N, c, 1, 1) in (0, 1)."""
+        mean, peak = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
+        return torch.sigmoid(self.expand(F.relu(self.reduce(mean)) + F.relu(self.reduce(peak))))
+
+
+class SpatialAttention(nn.Module):
+    """Weight of each pixel, from its mean and maximum over channels (CBAM; MPCNet with 3 x 3)."""
+
+    def __init__(self, kernel: int = 7) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, c, H, W) to (N, 1, H, W) in (0, 1)."""
+        return torch.sigmoid(self.conv(torch.cat([x.mean(1, True), x.amax(1, True)], 1)))
 
 
 def stage(in_channels: int, channels: int, blocks: int, stride: int = 1) -> nn.Sequential:

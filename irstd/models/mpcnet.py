@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from irstd.errors import ModelError
+from irstd.models.layers import SIRST_MEAN, SIRST_STD, SpatialAttention
 from irstd.models.network import Network
 from irstd.models.spec import NetworkSpec, SizeRule
 from irstd.types import Outputs
@@ -201,19 +202,6 @@ def attention(asking: Tensor, asked: Tensor, value: Tensor) -> Tensor:
     return mixed.to(value.dtype)
 
 
-class SpatialAttention(nn.Module):
-    """A gate per pixel, from mean and maximum over the channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, 3, 1, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
-        gate = self.conv(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1))
-        return x * torch.sigmoid(gate)
-
-
 class SCFM(nn.Module):
     """Cross-attention fusion of a skip (low) with a deeper feature (high) of the same size.
 
@@ -225,7 +213,7 @@ class SCFM(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, kernel: int) -> None:
         super().__init__()
-        self.low_spatial, self.high_spatial = SpatialAttention(), SpatialAttention()
+        self.low_spatial, self.high_spatial = SpatialAttention(3), SpatialAttention(3)
         middle = in_channels // SALIENCY_REDUCTION
         self.low_saliency, self.high_saliency = (
             nn.Sequential(CBR(in_channels, middle, kernel), nn.Conv2d(middle, 1, 1))
@@ -239,7 +227,7 @@ class SCFM(nn.Module):
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """(N, in, H, W) twice to (N, out, H, W)."""
-        low_focus, high_focus = self.low_spatial(low), self.high_spatial(high)
+        low_focus, high_focus = low * self.low_spatial(low), high * self.high_spatial(high)
         low_saliency = torch.sigmoid(self.low_saliency(low_focus))  # (N, 1, H, W)
         high_saliency = torch.sigmoid(self.high_saliency(high_focus))
         crossed = torch.cat([low * high_saliency, high * low_saliency], 1)
@@ -365,7 +353,7 @@ SPEC = NetworkSpec(
     ),
     sizes=SIZES,
     dynamic_axes=("batch", "height", "width"),
-    mean=(101.06385 / 255,),  # of NUAA-SIRST, as the authors state it
-    std=(34.619606 / 255,),
+    mean=SIRST_MEAN,
+    std=SIRST_STD,
     published_keys=PUBLISHED_KEYS,
 )

@@ -23,6 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from irstd.errors import ModelError
+from irstd.models.layers import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ChannelAttention,
+    SpatialAttention,
+)
 from irstd.models.network import Network
 from irstd.models.spec import NetworkSpec, SizeRule
 from irstd.models.swin import SwinV2Block, VideoSwinBlock
@@ -42,33 +48,6 @@ SKIP_CHANNELS = (48, 96, 192, 768)
 DECODER = ((384, 12, 2), (192, 6, 6), (96, 3, 2))  # channels, heads, blocks
 HEAD = ((24, 6, 2), (6, 3, 2))
 SIZES = SizeRule(multiple=32)
-
-
-class ChannelAttention(nn.Module):
-    """Weight of each channel from its mean and its maximum over the map (CBAM)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.narrow = nn.Conv2d(channels, channels // 16, 1, bias=False)
-        self.widen = nn.Conv2d(channels // 16, channels, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to weights (N, C, 1, 1)."""
-        pooled = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
-        mean, maximum = (self.widen(F.relu(self.narrow(values))) for values in pooled)
-        return torch.sigmoid(mean + maximum)
-
-
-class SpatialAttention(nn.Module):
-    """Weight of each position from the mean and the maximum over its channels (CBAM)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to weights (N, 1, H, W)."""
-        return torch.sigmoid(self.conv(torch.cat([x.mean(1, True), x.amax(1, True)], 1)))
 
 
 class CBAMBlock(nn.Module):
@@ -358,8 +337,8 @@ PUBLISHED_KEYS = (
     ),
     (r"^(spatial\.\d\.\d)\.bn", r"\1.norm"),
     (r"^(spatial\.\d\.\d)\.downsample\.", r"\1.shortcut."),
-    (r"\.ca\.fc1\.", ".channel_attention.narrow."),
-    (r"\.ca\.fc2\.", ".channel_attention.widen."),
+    (r"\.ca\.fc1\.", ".channel_attention.reduce."),
+    (r"\.ca\.fc2\.", ".channel_attention.expand."),
     (r"\.sa\.conv1\.", ".spatial_attention.conv."),
     (r"^(guides\.\d)\.proj_q\.", r"\1.query."),
     (r"^(guides\.\d)\.downsample\.", r"\1.query_"),
@@ -407,8 +386,8 @@ SPEC = NetworkSpec(
     in_channels=3,
     frames=FRAMES,
     target_frame=TARGET_FRAME,
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
     fit="resize",
     fit_size=(320, 576),
     published_keys=PUBLISHED_KEYS,

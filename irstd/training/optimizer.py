@@ -52,7 +52,7 @@ def make_optimizer(
     groups = parameter_groups(network, settings, backbone)
     if isinstance(settings, SGDParams):
         return SGD(groups, momentum=settings.momentum, weight_decay=settings.weight_decay)
-    return ADAPTIVE[settings.name](groups, weight_decay=settings.weight_decay)  # type: ignore[call-arg]
+    return ADAPTIVE[settings.name](groups, weight_decay=settings.weight_decay)  # type: ignore[call-arg] # of Optimizer itself
 
 
 def make_schedule(

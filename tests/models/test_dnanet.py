@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from irstd.errors import ModelError
 from irstd.models import build_network
-from irstd.models.dnanet import SPEC, ChannelAttention, DNANet, SpatialAttention
+from irstd.models.dnanet import SPEC, DNANet
+from irstd.models.layers import ChannelAttention, SpatialAttention
 from tests.models.golden import corner, deviations, features, golden, load, statistics
 
 GOLDEN = golden("dnanet")
