@@ -47,8 +47,8 @@ class Outputs:
 
     Attributes:
         logits: (N, 1, H, W), the prediction: what `forward` returns.
-        side: further maps (N, 1, H, W) for deep supervision, in the published order without the
-            prediction.
+        side: further maps for deep supervision, (N, 1, H, W) or a whole fraction of that size, in
+            the published order without the prediction.
         grid: (N, 1, h, w), one logit per cell of the image (PQGNet).
         patches: (N, P, k, k), the P patches inside the image, row by row (LPNet).
         attention: (N, 1, H, W), sums to 1 over each image (LPNet).

@@ -65,12 +65,49 @@ class SoftIoUParams(ElementaryParams):
 
 
 class FSIoUParams(ElementaryParams):
-    """F-SIoU, alpha * L^gamma (`irstd.losses.f_siou`)."""
+    """F-SIoU, alpha * L^gamma (`irstd.losses.f_siou`); `reduction`: what L is taken over."""
 
     name: Literal["f_siou"]
     alpha: Annotated[float, Field(gt=0.0, le=100.0)]
     gamma: Annotated[float, Field(gt=0.0, le=100.0)]
     smoothing: Positive
+    reduction: Literal["image", "mean_then_power", "batch"]
+
+
+class SLSParams(ElementaryParams):
+    """SLS, the loss of MSHNet (`irstd.losses.sls`).
+
+    Attributes:
+        location: whether the location term is added.
+        last_warm_epoch: until its end, counted from 0, the plain ratio of the prediction alone
+            counts (published: 5); None: never.
+    """
+
+    name: Literal["sls"]
+    location: bool
+    last_warm_epoch: Annotated[int, Field(ge=0, le=1_000_000)] | None
+
+
+class PlainParams(ElementaryParams):
+    """A loss without settings: cross-entropies (`irstd.losses.bce`), `irstd.losses.edge`."""
+
+    name: Literal["bce", "bce_of_probabilities", "edge"]
+
+
+class FocalParams(ElementaryParams):
+    """Focal loss (`irstd.losses.focal`); `pixels`: how those of an image are reduced."""
+
+    name: Literal["focal"]
+    target_weight: OpenShare
+    pixels: Literal["mean", "sum"]
+
+
+class DiceParams(ElementaryParams):
+    """Dice loss (`irstd.losses.dice`); `images`: how those of a batch are reduced."""
+
+    name: Literal["dice"]
+    images: Literal["mean", "sum"]
+    extra_overlap: bool
 
 
 class FocalIoUParams(ElementaryParams):
@@ -102,7 +139,16 @@ class LocalPatchParams(Group):
     sigma: Positive | None
 
 
-Elementary = SoftIoUParams | FSIoUParams | FocalIoUParams | FocalDiceParams
+Elementary = (
+    SoftIoUParams
+    | FSIoUParams
+    | SLSParams
+    | PlainParams
+    | FocalParams
+    | DiceParams
+    | FocalIoUParams
+    | FocalDiceParams
+)
 ElementaryLoss = Annotated[Elementary, Field(discriminator="name")]
 PQGNetLoss = Annotated[Elementary | PerceptualParams, Field(discriminator="name")]
 LPNetLoss = Annotated[Elementary | LocalPatchParams, Field(discriminator="name")]

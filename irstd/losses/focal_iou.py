@@ -12,9 +12,9 @@ of p keeps B and the base of the power away from 0, so value and gradient stay f
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
-from irstd.losses.inputs import full_precision
+from irstd.losses.bce import probability_entropy
+from irstd.losses.inputs import check_target_weight, full_precision, target_weights
 from irstd.losses.soft_iou import ratio_loss
 
 SHRINK = 0.999
@@ -32,8 +32,7 @@ class FocalIoU:
     """
 
     def __init__(self, target_weight: float = 0.75) -> None:
-        if not 0 < target_weight < 1:
-            raise ValueError(f"expected a target_weight between 0 and 1, got {target_weight}")
+        check_target_weight(target_weight)
         self.target_weight = target_weight
 
     def __call__(
@@ -45,10 +44,9 @@ class FocalIoU:
             ValueError: logits and mask differ in shape.
         """
         logits, mask = full_precision(logits, mask)
-        with torch.autocast(logits.device.type, enabled=False):  # it refuses BCE of probabilities
-            shrunk = SHRINK * (logits.sigmoid() - 0.5) + 0.5
-            entropy = F.binary_cross_entropy(shrunk, mask, reduction="none")
+        shrunk = SHRINK * (logits.sigmoid() - 0.5) + 0.5
+        entropy = probability_entropy(shrunk, mask)
         missing = ratio_loss(shrunk, mask, SMOOTHING, "batch")  # 1 - U
         focal = (1 - torch.exp(-entropy)) ** 2 * entropy
-        weight = self.target_weight * mask + (1 - self.target_weight) * (1 - mask)
+        weight = target_weights(mask, self.target_weight)
         return (weight * missing * focal ** (1 - missing / 2)).sum()

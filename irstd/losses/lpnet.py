@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from irstd.losses.bce import bce
-from irstd.losses.deep_supervision import needed
+from irstd.losses.deep_supervision import Criterion, needed
 from irstd.losses.inputs import full_precision
 from irstd.types import Outputs
 
@@ -44,7 +44,7 @@ def spread_map(mask: Float[Tensor, "n 1 h w"], sigma: float) -> Float[Tensor, "n
     return scaled / torch.where(total > 0, total, 1.0)
 
 
-class LocalPatchLoss:
+class LocalPatchLoss(Criterion):
     """L.
 
     Args:

@@ -13,11 +13,10 @@ left beside the constant 1.
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from irstd.losses.bce import bce
-from irstd.losses.deep_supervision import needed
-from irstd.losses.inputs import full_precision
+from irstd.losses.deep_supervision import Criterion, needed
+from irstd.losses.inputs import coarse_mask, full_precision
 from irstd.losses.soft_iou import SoftIoU
 from irstd.types import Outputs
 
@@ -34,19 +33,14 @@ def patch_aware(
     Raises:
         ValueError: the mask is not a whole number of cells high and wide.
     """
-    sides = list(zip(mask.shape[-2:], grid.shape[-2:], strict=True))
-    if any(pixels == 0 or pixels % cells for pixels, cells in sides):
-        raise ValueError(
-            f"expected a mask that {grid.shape[-2]} x {grid.shape[-1]} cells divide evenly, "
-            f"got {mask.shape[-2]} x {mask.shape[-1]}"
-        )
-    holds = (F.max_pool2d(mask, [pixels // cells for pixels, cells in sides]) > 0).to(mask.dtype)
+    rows, columns = grid.shape[-2:]
+    holds = (coarse_mask(mask, (rows, columns)) > 0).to(mask.dtype)
     logits, holds = full_precision(grid, holds)
     found = (logits.sigmoid() * holds).sum() / holds.sum().clamp_min(1)
     return bce(logits, holds) + 1 - found
 
 
-class PerceptualLoss:
+class PerceptualLoss(Criterion):
     """L.
 
     Args:

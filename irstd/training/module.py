@@ -66,13 +66,14 @@ class SegmentationModule(pl.LightningModule):
         self._validation_losses: list[float] = []
 
     def on_train_epoch_start(self) -> None:
-        """Note time and rate of the epoch, and hold the batch norms where the recipe says so."""
+        """Note time and rate; hold the batch norms and tell the loss, where the recipe says so."""
         self._epoch_started = time.monotonic()
         # At the end of an epoch the schedule has already set the rate of the next one.
         self._rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         after = self.recipe.freeze_norm_after
         if after is not None and self.current_epoch >= after:
             freeze_norms(self.network)
+        self.criterion.start_epoch(self.current_epoch)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Loss of one batch of crops."""

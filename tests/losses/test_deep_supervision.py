@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from irstd.losses import DeepSupervision, FocalDice, FocalIoU, bce
+from irstd.losses import DeepSupervision, bce
 from irstd.types import Outputs
 
 MASK = (torch.arange(64.0).reshape(1, 1, 8, 8) > 60).float()
@@ -18,6 +18,7 @@ LOSSES = [bce(x, MASK) for x in MAPS]
         (None, sum(LOSSES) / 3),
         (0.0, LOSSES[0]),
         (0.5, LOSSES[0] + 0.5 * (LOSSES[1] + LOSSES[2])),
+        (1.0, sum(LOSSES)),
     ],
 )
 def test_the_weights_of_side_outputs(side_weight, expected):
@@ -32,9 +33,16 @@ def test_a_network_without_side_outputs(side_weight):
     torch.testing.assert_close(loss, LOSSES[0])
 
 
+def test_a_smaller_side_output_meets_the_largest_value_of_each_cell():
+    coarse = torch.nn.functional.max_pool2d(MASK, 2)
+    side = torch.nn.functional.avg_pool2d(MAPS[1], 2)
+    loss = DeepSupervision(bce)(Outputs(MAPS[0], (side,)), MASK)
+    torch.testing.assert_close(loss, (LOSSES[0] + bce(side, coarse)) / 2)
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match=r"side_weight of at least 0, got -0\.5"):
         DeepSupervision(bce, -0.5)
-    for loss in (FocalIoU, FocalDice):
-        with pytest.raises(ValueError, match=r"target_weight between 0 and 1, got 1\.0"):
-            loss(1.0)
+    criterion = DeepSupervision(bce)
+    with pytest.raises(ValueError, match=r"a mask that 3 x 3 cells divide evenly, got 8 x 8"):
+        criterion(Outputs(MAPS[0], (torch.zeros(1, 1, 3, 3),)), MASK)

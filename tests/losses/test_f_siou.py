@@ -12,7 +12,7 @@ from irstd.losses import FSIoU
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses"
 EXPECTED = json.loads((GOLDEN / "f_siou.json").read_text())
-SETTING = re.compile(r"f_siou\.alpha(\S+)\.gamma(\S+)\.lambda(\S+)\.image")
+SETTING = re.compile(r"f_siou\.alpha(\S+)\.gamma(\S+)\.lambda(\S+)\.(\w+)")
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,11 @@ def arrays() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", EXPECTED)
 @pytest.mark.parametrize("case", "ABCDE")
 def test_value_and_gradient(arrays, name, case):
-    alpha, gamma, smoothing = (float(text) for text in SETTING.fullmatch(name).groups())
+    *numbers, reduction = SETTING.fullmatch(name).groups()
     expected = EXPECTED[name][case]
     logits = torch.from_numpy(arrays[f"{case}_x"]).double().requires_grad_()
-    loss = FSIoU(alpha, gamma, smoothing)(logits, torch.from_numpy(arrays[f"{case}_t"]).double())
+    mask = torch.from_numpy(arrays[f"{case}_t"]).double()
+    loss = FSIoU(*map(float, numbers), reduction)(logits, mask)
     loss.backward()
     # The file has 15 digits; sums of a few thousand float64 terms keep 9.
     assert loss.item() == pytest.approx(expected["value"], rel=1e-9, abs=1e-15)
@@ -35,6 +36,18 @@ def test_value_and_gradient(arrays, name, case):
     got = logits.grad.flatten()
     assert got.sum().item() == pytest.approx(gradient["sum"], rel=1e-7, abs=1e-12)
     assert got[gradient["index"]].tolist() == pytest.approx(gradient["at"], rel=1e-7, abs=1e-15)
+
+
+@pytest.mark.parametrize("entry", json.loads((GOLDEN / "one_pixel.json").read_text()))
+def test_one_pixel(entry):
+    """Eqs. 9, 11 and 23 of the paper, which hold for a one-pixel image."""
+    probability = torch.full((1, 1, 1, 1), entry["p"], dtype=torch.float64)
+    logits = probability.logit().requires_grad_()
+    mask = torch.full_like(probability, entry["t"])
+    loss = FSIoU(entry["alpha"], entry["gamma"], entry["lam"])(logits, mask)
+    loss.backward()
+    assert loss.item() == pytest.approx(entry["loss"], rel=1e-9)
+    assert logits.grad.item() == pytest.approx(entry["grad"], rel=1e-9)
 
 
 def test_power_is_applied_per_image(arrays):
@@ -63,6 +76,8 @@ def test_half_precision_is_computed_in_float32():
 
 
 def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="image, mean_then_power or batch, got 'pixel'"):
+        FSIoU(reduction="pixel")
     with pytest.raises(ValueError, match=r"above 0, got 0\.0, 2\.0 and 1\.0"):
         FSIoU(alpha=0.0)
     with pytest.raises(ValueError, match=r"one shape, got \(1, 1, 4, 4\) and \(1, 1, 4, 5\)"):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from irstd.config import CropParams, FitParams, PolyParams, RecipeParams, load_params
+from irstd.losses import Criterion
 from irstd.models import build_network, network_spec
 from irstd.training import fit
 from irstd.training.module import freeze_norms
@@ -142,3 +143,13 @@ def test_lpnet_trains_with_a_target_for_its_attention(small_data):
     plain = base.model_copy(update={"loss": base.loss.model_copy(update={"sigma": None})})
     losses = [run(small_data, "lpnet", r).history[0]["train_loss"] for r in (base, plain)]
     assert losses[0] > losses[1]
+
+
+def test_the_loss_hears_of_each_epoch_also_after_a_kill(small_data, tmp_path, monkeypatch):
+    heard = []
+    monkeypatch.setattr(Criterion, "start_epoch", lambda self, epoch: heard.append(epoch))
+    recipe = small("acm", epochs=3)
+    with pytest.raises(RuntimeError, match="killed"):
+        run(small_data, "acm", recipe, tmp_path, fingerprint="f", callbacks=[Die(2)])
+    run(small_data, "acm", recipe, tmp_path, fingerprint="f")
+    assert heard == [0, 1, 2]
