@@ -9,6 +9,7 @@ Haar taps (published 0.49999997, below 5e-6 deviations of the output); the norm 
 attention swallows the scale of its products; in PQGM the two 32 x 32 matrices are multiplied
 before they meet the plane; `forward` computes neither the grid nor the auxiliary maps.
 PQSM is PFCM, the five PQGM and the loss of the grid; it has no weights of its own.
+One gradient differs: that of a batch norm over constant planes (`BatchNorm`).
 """
 
 import math
@@ -30,20 +31,36 @@ ATTENTION_LAYERS = 2
 SIZES = SizeRule(multiple=256, minimum=256, maximum=256)
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """A batch norm through which a channel that is constant over the batch sends no gradient.
+
+    Without variance the gradient is multiplied by 1 / sqrt(eps) = 316. At the start, biases 0, a
+    black batch leaves every plane constant, and 31 such norms in a row overflow float32.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The published values."""
+        if self.training:
+            fixed = x.detach()
+            constant = fixed.amax((0, 2, 3), keepdim=True) == fixed.amin((0, 2, 3), keepdim=True)
+            x = torch.where(constant, fixed, x)
+        return super().forward(x)
+
+
 class ResidualBlock(nn.Module):
     """RLB, the Res Block of the paper. Its slopes are 0.01 once and 0.2 twice."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.proj = nn.Sequential(
-            nn.Conv2d(in_channels, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS), nn.LeakyReLU()
+            nn.Conv2d(in_channels, CHANNELS, 3, padding=1), BatchNorm(CHANNELS), nn.LeakyReLU()
         )
         self.body = nn.Sequential(
             nn.Conv2d(CHANNELS, CHANNELS, 5, padding=2),
-            nn.BatchNorm2d(CHANNELS),
+            BatchNorm(CHANNELS),
             nn.LeakyReLU(0.2),
             nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1),
-            nn.BatchNorm2d(CHANNELS),
+            BatchNorm(CHANNELS),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,7 +123,7 @@ class FeatureConstruction(nn.Module):
         self.embeddings = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(CHANNELS, CHANNELS, cell, cell),
-                nn.BatchNorm2d(CHANNELS),
+                BatchNorm(CHANNELS),
                 nn.LeakyReLU(),
             )
             for cell in CELLS
@@ -115,7 +132,7 @@ class FeatureConstruction(nn.Module):
             *(TokenAttention(TOKEN_CHANNELS) for _ in range(ATTENTION_LAYERS))
         )
         self.feature = nn.Sequential(
-            nn.Conv2d(TOKEN_CHANNELS, CHANNELS, 1), nn.BatchNorm2d(CHANNELS), nn.LeakyReLU()
+            nn.Conv2d(TOKEN_CHANNELS, CHANNELS, 1), BatchNorm(CHANNELS), nn.LeakyReLU()
         )
 
     def forward(self, levels: list[Tensor]) -> Tensor:
@@ -181,7 +198,7 @@ class EnhancedUp(nn.Module):
         self.gates = GuidedGates()
         self.synthesis = Synthesis(wavelet)
         self.smooth = nn.Sequential(
-            nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS), nn.LeakyReLU()
+            nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), BatchNorm(CHANNELS), nn.LeakyReLU()
         )
         self.block = ResidualBlock(2 * CHANNELS)
 

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from irstd.errors import ModelError
 from irstd.models.pqgnet import (
     SPEC,
+    BatchNorm,
     GuidedGates,
     HybridDown,
     PQGNet,
@@ -186,6 +187,36 @@ def test_constant_planes_give_the_gates_finite_gradients():
     (coarse.sum() + enhanced.sum()).backward()
     assert x.grad.isfinite().all()
     assert x.grad.any()
+
+
+def test_a_black_batch_gives_finite_gradients_before_the_first_step():
+    """Published norms multiply the gradient by 316 in each of the 31 on the way: infinity."""
+    torch.manual_seed(0)
+    network = PQGNet().train()
+    outputs = network.outputs(torch.zeros(1, 1, 256, 256))
+    maps = (outputs.logits, *outputs.side, outputs.grid)
+    sum((x - 1).square().mean() for x in maps).backward()
+    norms = {key: p.grad.norm().item() for key, p in network.named_parameters()}
+    assert all(norm < 100 for norm in norms.values()), norms
+    assert norms["head.bias"] > 0
+    assert norms["decoder.3.block.body.4.bias"] > 0
+
+
+def test_a_batch_norm_changes_the_gradient_of_constant_channels_alone():
+    norm, published = BatchNorm(3).double(), nn.BatchNorm2d(3).double()
+    x = random(2, 3, 4, 5)
+    x[:, 1] = 0.5
+    weights, gradients = random(2, 3, 4, 5), []
+    for module in (norm, published):
+        leaf = x.clone().requires_grad_()
+        y = module(leaf)
+        (y * weights).sum().backward()
+        gradients.append(leaf.grad)
+    assert torch.equal(norm(x), published(x))
+    assert torch.equal(norm.running_var, published.running_var)
+    assert torch.equal(gradients[0][:, [0, 2]], gradients[1][:, [0, 2]])
+    assert not gradients[0][:, 1].any()
+    assert gradients[1][:, 1].any()
 
 
 def test_convolutions_start_as_the_published_trainer_starts_them():
