@@ -46,7 +46,7 @@ def shared_elsewhere(
         if group["split"].nunique() > 1:
             for row, split in group["split"].items():
                 partners[int(str(row))] = group.loc[group["split"] != split, "id"].tolist()
-    return [_names(partners.get(row, [])) for row in range(len(table))]
+    return [name_partners(partners.get(row, [])) for row in range(len(table))]
 
 
 def near_elsewhere(
@@ -74,11 +74,12 @@ def near_elsewhere(
         block = slice(start, start + _BLOCK)
         near = np.bitwise_count(hashes[block, None] ^ hashes[None, :]) <= bits
         near &= (parts[block, None] != parts[None, :]) & (sums[block, None] != sums[None, :])
-        found += [_names(names[row].tolist()) for row in near]
+        found += [name_partners(names[row].tolist()) for row in near]
     return found
 
 
-def _names(ids: list[str]) -> str | None:
+def name_partners(ids: list[str]) -> str | None:
+    """The first few ids as text, and how many there are more; None for none."""
     if not ids:
         return None
     more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
