@@ -9,6 +9,7 @@ from irstd.data.clips import read_clip
 from irstd.data.fitting import fill_image, fill_mask
 from irstd.data.pixels import to_unit
 from irstd.data.store import PreparedData
+from irstd.data.synthesis_augment import TargetAdder
 from irstd.data.transforms import augment
 from irstd.errors import DataError
 
@@ -25,6 +26,7 @@ class Crops(Dataset[Crop]):
         seed: of the augmentation.
         frames: frames of a clip; 1: single images.
         target_frame: place of the segmented frame in a clip, from 0.
+        adder: adds targets to the images; None: none.
 
     Raises:
         DataError: there is no training image.
@@ -38,7 +40,9 @@ class Crops(Dataset[Crop]):
         seed: int,
         frames: int = 1,
         target_frame: int = 0,
+        adder: TargetAdder | None = None,
     ) -> None:
+        self.adder = adder
         self.data, self.recipe, self.fit, self.seed = data, recipe, fit, seed
         self.frames, self.target_frame = frames, target_frame
         self.rows = _rows(data, "train")
@@ -60,10 +64,13 @@ class Crops(Dataset[Crop]):
         image = read_clip(self.data, row, self.frames, self.target_frame)
         stack = [to_unit(frame) for frame in (image[None] if image.ndim == 2 else image)]
         mask = np.asarray(self.data.mask(row))
+        rng = np.random.default_rng((self.seed, epoch, position))
+        if self.adder is not None:
+            added, mask = self.adder(np.stack(stack), mask, self.target_frame, rng)
+            stack = list(added)
         if self.fit.method == "fill":
             size = (self.fit.height, self.fit.width)
             stack, mask = [fill_image(frame, size) for frame in stack], fill_mask(mask, size)
-        rng = np.random.default_rng((self.seed, epoch, position))
         recipe = self.recipe
         frames, target = augment(
             np.stack(stack), mask, recipe.crop, recipe.augmentation, self.pad_value, rng

@@ -7,6 +7,7 @@ single, or frames of sequences in which the targets move (`motion`).
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from numpy.random import Generator
@@ -14,7 +15,7 @@ from numpy.random import Generator
 from irstd.config import CountRange, GeneratedParams
 from irstd.data.backgrounds import BACKGROUNDS, Field, Shape
 from irstd.data.clutter import add_clutter
-from irstd.data.motion import SCENES, draw_tracks
+from irstd.data.motion import SCENES, Frames, Masks, draw_simulated, draw_tracks
 from irstd.data.sources import RawImage
 from irstd.data.targets import Bits, place_target
 from irstd.errors import DataError
@@ -75,10 +76,15 @@ def split_names(params: GeneratedParams, seed: int, count: int) -> list[str]:
             f"generated: {count} {units} cannot fill train, val and test; "
             f"raise {few} to at least {needed}"
         )
-    n_val = min(max(1, round(params.val * count)), count - 2)
-    n_test = min(max(1, count - round(params.train * count) - n_val), count - n_val - 1)
+    return assign_parts(params.train, params.val, count, np.random.default_rng((seed, _SPLIT)))
+
+
+def assign_parts(train: float, val: float, count: int, rng: Generator) -> list[str]:
+    """Part of each of `count` >= 3 units: shuffled, in the stated shares, none of them empty."""
+    n_val = min(max(1, round(val * count)), count - 2)
+    n_test = min(max(1, count - round(train * count) - n_val), count - n_val - 1)
     names = np.array(["train"] * (count - n_val - n_test) + ["val"] * n_val + ["test"] * n_test)
-    return [str(name) for name in np.random.default_rng((seed, _SPLIT)).permutation(names)]
+    return [str(name) for name in rng.permutation(names)]
 
 
 def make_image(params: GeneratedParams, seed: int, index: int, split: str) -> RawImage:
@@ -95,14 +101,14 @@ def make_image(params: GeneratedParams, seed: int, index: int, split: str) -> Ra
     """
     name = f"gen_{index:05d}"
     rng = np.random.default_rng((seed, _IMAGE, index))
-    n_targets = _count_targets(rng, params)
+    n_targets = count_targets(rng, params.targets_per_image, params.empty_share)
     for attempt in range(1, SCENES + 1):
         rng = np.random.default_rng((seed, _IMAGE, index, attempt))
         drawn = _draw_scene(params, rng, seed, n_targets)
         if drawn is not None:
             scene, mask, background = drawn
             return RawImage(
-                name, split, _pixels(scene), mask.astype(np.uint8), background=background
+                name, split, sixteen_bit(scene), mask.astype(np.uint8), background=background
             )
     raise _no_place(params, name)
 
@@ -120,36 +126,47 @@ def make_sequence(params: GeneratedParams, seed: int, index: int, split: str) ->
         DataError: its targets find no path with the stated SCR.
     """
     name = f"gen_{index:05d}"
-    n_targets = _count_targets(np.random.default_rng((seed, _SEQUENCE, index)), params)
+    rng = np.random.default_rng((seed, _SEQUENCE, index))
+    n_targets = count_targets(rng, params.targets_per_image, params.empty_share)
     for attempt in range(1, SCENES + 1):
         rng = np.random.default_rng((seed, _SEQUENCE, index, attempt))
-        still, background = _draw_still(params, rng)
         shape = (params.height, params.width)
+        still, background = draw_still(rng, shape, params.clutter_per_image)
         frames = [
-            still + _sensor_noise(rng, shape, params.noise_std, seed) for _ in range(params.frames)
+            still + sensor_noise(rng, shape, params.noise_std, seed) for _ in range(params.frames)
         ]
-        drawn = draw_tracks(rng, params, np.stack(frames), n_targets)
+        targets = partial(draw_simulated, scr=params.scr, psf_sigma_px=params.psf_sigma_px)
+        drawn = draw_tracks(rng, np.stack(frames), n_targets, targets, np.zeros((params.frames, 2)))
         if drawn is not None:
-            for number, (scene, mask) in enumerate(zip(*drawn, strict=True)):
-                yield RawImage(
-                    f"{name}_{number:02d}",
-                    split,
-                    _pixels(scene),
-                    mask.astype(np.uint8),
-                    sequence=name,
-                    frame=number,
-                    background=background,
-                )
+            yield from as_sequence(name, split, *drawn, background)
             return
     raise _no_place(params, name)
 
 
-def _count_targets(rng: Generator, params: GeneratedParams) -> int:
-    count = _draw(rng, params.targets_per_image)
-    return 0 if rng.random() < params.empty_share else count
+def as_sequence(
+    name: str, split: str, frames: Frames, masks: Masks, background: str | None
+) -> Iterator[RawImage]:
+    """The frames (T, H, W) of a sequence as images with the ids NAME_00, NAME_01, ..."""
+    for number, (scene, mask) in enumerate(zip(frames, masks, strict=True)):
+        yield RawImage(
+            f"{name}_{number:02d}",
+            split,
+            sixteen_bit(scene),
+            mask.astype(np.uint8),
+            sequence=name,
+            frame=number,
+            background=background,
+        )
 
 
-def _pixels(scene: Field) -> np.ndarray:
+def count_targets(rng: Generator, targets_per_image: CountRange, empty_share: float) -> int:
+    """Number of targets of one scene."""
+    count = _draw(rng, targets_per_image)
+    return 0 if rng.random() < empty_share else count
+
+
+def sixteen_bit(scene: Field) -> np.ndarray:
+    """The scene as uint16, clipped to full scale."""
     return np.asarray(np.round(np.clip(scene, 0.0, 1.0) * FULL_SCALE), dtype=np.uint16)
 
 
@@ -170,8 +187,8 @@ def _draw_scene(
 ) -> tuple[Field, Bits, str] | None:
     """Image, targets and kind of background; None where a target finds no place."""
     shape = (params.height, params.width)
-    still, background = _draw_still(params, rng)
-    scene = still + _sensor_noise(rng, shape, params.noise_std, seed)
+    still, background = draw_still(rng, shape, params.clutter_per_image)
+    scene = still + sensor_noise(rng, shape, params.noise_std, seed)
     mask = np.zeros(shape, dtype=bool)
     for _ in range(n_targets):
         placed = _find_place(rng, params, scene, mask)
@@ -181,12 +198,12 @@ def _draw_scene(
     return scene, mask, background
 
 
-def _draw_still(params: GeneratedParams, rng: Generator) -> tuple[Field, str]:
+def draw_still(rng: Generator, shape: Shape, clutter: CountRange) -> tuple[Field, str]:
     """Background with clutter, without noise and targets, and its kind."""
     background = str(rng.choice(list(BACKGROUNDS)))
-    scene = BACKGROUNDS[background](rng, (params.height, params.width))
+    scene = BACKGROUNDS[background](rng, shape)
     scene *= rng.uniform(*EXPOSURE) / scene.max()
-    scene = add_clutter(rng, scene, background, _draw(rng, params.clutter_per_image))
+    scene = add_clutter(rng, scene, background, _draw(rng, clutter))
     return np.clip(scene, 0.02, 1.0), background
 
 
@@ -194,7 +211,7 @@ def _draw(rng: Generator, interval: CountRange) -> int:
     return int(rng.integers(interval.low, interval.high, endpoint=True))
 
 
-def _sensor_noise(rng: Generator, shape: Shape, std: float, seed: int) -> Field:
+def sensor_noise(rng: Generator, shape: Shape, std: float, seed: int) -> Field:
     """Temporal noise, and the fixed pattern (columns and pixels) of the one sensor of this seed."""
     sensor = np.random.default_rng((seed, _SENSOR))
     columns = sensor.normal(0.0, FIXED_PATTERN_SHARE * std, shape[1])[None, :]
