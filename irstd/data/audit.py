@@ -57,7 +57,8 @@ def audit(
         One row per image, columns as above.
     """
     index = data.index
-    table = index.drop(columns=["target_areas", "scr", "image_offset", "mask_offset"])
+    lists = ["target_areas", "scr", "centres"]
+    table = index.drop(columns=[*lists, "image_offset", "mask_offset"])
     item_bytes = np.array([np.dtype(name).itemsize for name in index["dtype"]])
     table["image_pixels"] = _stored_pixels(index, "image_offset", item_bytes)
     table["mask_pixels"] = _stored_pixels(index, "mask_offset", np.ones_like(item_bytes))
@@ -81,7 +82,7 @@ def audit(
 
 
 def stated_shares(params: DataParams) -> dict[str, float]:
-    """Share of each split that the parameters or the publication state.
+    """Share of each split that the parameters or the publication state; NaN where neither does.
 
     Args:
         params: the group `data`.
@@ -90,8 +91,11 @@ def stated_shares(params: DataParams) -> dict[str, float]:
         made = params.generated
         return {"train": made.train, "val": made.val, "test": 1.0 - made.train - made.val}
     lists = SOURCES[params.source].splits[params.split]
-    counts = {part: float(published.count) for part, published in lists.items()}
-    if "val" not in counts:
+    counts = {
+        part: np.nan if published.count is None else float(published.count)
+        for part, published in lists.items()
+    }
+    if "val" not in counts and "train" in counts:
         counts["val"] = params.val_fraction * counts["train"]
         counts["train"] -= counts["val"]
     return {part: count / sum(counts.values()) for part, count in counts.items()}

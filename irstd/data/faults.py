@@ -10,10 +10,11 @@ Under every policy the report of the stage lists them in `quarantine.csv`.
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import UInt8
 
+from irstd.data.entries import Contents, Entry
 from irstd.data.index import label_targets
 from irstd.data.listing import Listed
-from irstd.data.pixels import Grey, decode_grey, decode_mask
-from irstd.data.sources import Fault, RawImage, Source
+from irstd.data.marks import Marks, centres, draw
+from irstd.data.pixels import Grey, decode_grey, decode_mask, read_header
+from irstd.data.slices import decode_slice
+from irstd.data.sources import Fault, RawImage
+from irstd.data.video import VIDEO_FILE, VideoReader
 from irstd.errors import DataError
 from irstd.files import replaced
 
@@ -33,6 +38,11 @@ COLUMNS = ("id", "file", "reason", "action")
 
 Policy = Literal["fail", "quarantine", "repair"]
 Action = Literal["left out", "repaired", "listed once"]
+
+T = TypeVar("T")
+
+MIN_SIDE_PX = 8
+"""Smaller images are faults: no target with a background fits in."""
 
 ASPECT_TOLERANCE = 0.02
 """A mask is taken for a scaled copy if its two scale factors differ by no more than this share."""
@@ -105,18 +115,26 @@ def read_quarantine(folder: Path) -> pd.DataFrame:
 
 
 def read_images(
-    folder: Path, source: Source, items: Iterable[Listed], log: FaultLog
+    contents: Contents, items: Iterable[Listed], log: FaultLog, mask_threshold: int | None = None
 ) -> Iterator[RawImage]:
     """Read listed images one by one; faulty ones go to the log.
+
+    Args:
+        contents: the folder they stand in.
+        items: what to read.
+        log: takes the faults.
+        mask_threshold: see `decode_mask`.
 
     Raises:
         DataError: after the last image, if the policy is `fail` and the log holds a fault.
     """
+    reader = Reader(contents, log, mask_threshold)
     for item in items:
-        raw = _read_one(folder, source, item, log)
+        raw = reader.read(item)
         if raw is not None:
             yield raw
-    log.check(folder)
+    reader.close()
+    log.check(contents.tree.root)
 
 
 def resize_mask(
@@ -143,55 +161,101 @@ def resize_mask(
     return resized
 
 
-def _read_one(folder: Path, source: Source, item: Listed, log: FaultLog) -> RawImage | None:
-    files = source.image.format(id=item.id), source.mask.format(id=item.id)
-    if not any((folder / file).exists() for file in files):
-        log.add(
-            Fault(item.id, files[0], f"listed for {item.split}, but it has no image and no mask")
-        )
+class Reader:
+    """Decodes the images of a folder; the faults of each file go to the log.
+
+    Args:
+        contents: the folder.
+        log: takes the faults.
+        mask_threshold: see `decode_mask`.
+    """
+
+    def __init__(self, contents: Contents, log: FaultLog, mask_threshold: int | None) -> None:
+        """Nothing is opened yet."""
+        self._tree, self._log = contents.tree, log
+        self._threshold = mask_threshold
+        self._videos: dict[str, VideoReader] = {}
+
+    def read(self, item: Listed) -> RawImage | None:
+        """One image with its ground truth; None if it has a fault that leaves it out."""
+        entry = item.entry
+        image = self._try(entry, entry.image, lambda: self._image(entry))
+        if entry.mask is not None:
+            file = entry.mask
+            mask = self._try(entry, file, lambda: self._mask(file))
+            if image is None or mask is None:
+                return None
+            return self._paired(item, file, image, mask)
+        if image is None:
+            return None
+        marks = entry.marks or Marks("pixels")
+        drawn = self._try(entry, entry.image, lambda: draw(marks, _shape(image)))
+        if drawn is None:
+            return None
+        places = None if marks.origin == "pixels" else tuple(centres(marks, _shape(image)))
+        return _raw(item, image, drawn, mask_origin=marks.origin, centres=places)
+
+    def close(self) -> None:
+        """Close the videos."""
+        for video in self._videos.values():
+            video.close()
+
+    def _image(self, entry: Entry) -> Grey:
+        if re.fullmatch(VIDEO_FILE, entry.image) and entry.frame is not None:
+            video = self._videos.setdefault(entry.image, VideoReader(self._tree, entry.image))
+            return video.frame(entry.frame)
+        content = self._tree.read(entry.image)
+        if entry.image.endswith(".mat"):
+            image = decode_slice(content)
+        else:
+            read_header(content)
+            image = decode_grey(content)
+        if min(image.shape) < MIN_SIDE_PX:
+            raise DataError(
+                f"expected at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels, got "
+                f"{image.shape[0]} x {image.shape[1]}"
+            )
+        return image
+
+    def _mask(self, file: str) -> UInt8[np.ndarray, "h w"]:
+        content = self._tree.read(file)
+        read_header(content)
+        return decode_mask(content, self._threshold)
+
+    def _try(self, entry: Entry, file: str, decode: Callable[[], T]) -> T | None:
+        """Decode one file of an image; None and an entry in the log if that fails."""
+        try:
+            return decode()
+        except DataError as error:
+            self._log.add(Fault(entry.id, file, str(error)))
         return None
-    image = _decode(folder, files[0], item.id, "image", decode_grey, log)
-    mask = _decode(folder, files[1], item.id, "mask", decode_mask, log)
-    if image is None or mask is None:
-        return None
-    if mask.shape == image.shape:
-        return RawImage(item.id, item.split, image, mask)
-    return _mismatch(item, files[1], image, mask, log)
+
+    def _paired(
+        self, item: Listed, file: str, image: Grey, mask: UInt8[np.ndarray, "h0 w0"]
+    ) -> RawImage | None:
+        """Image and mask, if their sizes are equal or can be made so."""
+        (height, width), (h0, w0) = image.shape, mask.shape
+        if (height, width) == (h0, w0):
+            return _raw(item, image, mask)
+        reason = f"expected the image's size {height} x {width}, got {h0} x {w0}"
+        if self._log.policy != "repair":
+            self._log.add(Fault(item.id, file, reason))
+            return None
+        try:
+            resized = resize_mask(mask, height, width)
+        except DataError as error:
+            self._log.add(Fault(item.id, file, f"{reason}; {error}"))
+            return None
+        self._log.add(Fault(item.id, file, reason), "repaired")
+        repaired = f"mask resized from {h0} x {w0} by nearest neighbour"
+        return _raw(item, image, resized, repaired=repaired)
 
 
-def _mismatch(
-    item: Listed, file: str, image: Grey, mask: UInt8[np.ndarray, "h0 w0"], log: FaultLog
-) -> RawImage | None:
-    height, width = image.shape
-    reason = f"expected the image's size {height} x {width}, got {mask.shape[0]} x {mask.shape[1]}"
-    if log.policy != "repair":
-        log.add(Fault(item.id, file, reason))
-        return None
-    try:
-        resized = resize_mask(mask, height, width)
-    except DataError as error:
-        log.add(Fault(item.id, file, f"{reason}; {error}"))
-        return None
-    log.add(Fault(item.id, file, reason), "repaired")
-    repaired = f"mask resized from {mask.shape[0]} x {mask.shape[1]} by nearest neighbour"
-    return RawImage(item.id, item.split, image, resized, repaired=repaired)
+def _raw(item: Listed, image: Grey, mask: UInt8[np.ndarray, "h w"], **facts: Any) -> RawImage:
+    entry = item.entry
+    place = {"sequence": entry.sequence, "frame": entry.frame}
+    return RawImage(entry.id, item.split, image, mask, **place, **facts)
 
 
-def _decode(
-    folder: Path,
-    file: str,
-    name: str,
-    kind: str,
-    decode: Callable[[bytes], Grey],
-    log: FaultLog,
-) -> Grey | None:
-    """Decode one file of an image; None and an entry in the log if that fails."""
-    try:
-        return decode((folder / file).read_bytes())
-    except FileNotFoundError:
-        log.add(Fault(name, file, f"the {kind} is missing"))
-    except OSError as error:
-        log.add(Fault(name, file, f"the {kind} cannot be read: {error.strerror}"))
-    except DataError as error:
-        log.add(Fault(name, file, str(error)))
-    return None
+def _shape(image: Grey) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]

@@ -8,9 +8,11 @@
 | sequence, frame | string, int32 | video and position in it; null for single frames |
 | height, width | int32 | size in pixels, of the image and of the mask |
 | dtype | string | `uint8` or `uint16` |
-| n_targets | int32 | 8-connected components of the mask |
-| target_areas | list of int32 | pixels of each target, in raster order of its first pixel |
+| n_targets | int32 | 8-connected components of the mask, or boxes or points |
+| target_areas | list of int32 | pixels of each target, in raster order; null if unknown |
 | scr | list of float32 | signal-to-clutter ratio of each target, see `scr`; NaN where undefined |
+| mask_origin | string | `pixels`; or `boxes`, `points`: only detection can be measured |
+| centres | list of (row, col) | of the targets where boxes or points are given; else null |
 | mean, std | float64 | of the image scaled to [0, 1] by its dtype |
 | background | string | kind of background; null where the source does not state it |
 | repaired | string | what was repaired, empty if nothing |
@@ -48,6 +50,8 @@ SCHEMA = pa.schema(
         pa.field("n_targets", pa.int32(), nullable=False),
         pa.field("target_areas", pa.list_(pa.int32()), nullable=False),
         pa.field("scr", pa.list_(pa.float32()), nullable=False),
+        pa.field("mask_origin", pa.string(), nullable=False),
+        pa.field("centres", pa.list_(pa.list_(pa.float64()))),
         pa.field("mean", pa.float64(), nullable=False),
         pa.field("std", pa.float64(), nullable=False),
         pa.field("background", pa.string()),
@@ -107,7 +111,6 @@ def scr(image: Grey, mask: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, " ta
 
 def describe(raw: RawImage, source: str, image_offset: int, mask_offset: int) -> dict[str, Any]:
     """The row of one image; keys are `COLUMNS`."""
-    labels, count = label_targets(raw.mask)
     unit: Float[np.ndarray, "h w"] = to_unit(raw.image).astype(np.float64)
     return {
         "id": raw.id,
@@ -118,9 +121,7 @@ def describe(raw: RawImage, source: str, image_offset: int, mask_offset: int) ->
         "height": raw.image.shape[0],
         "width": raw.image.shape[1],
         "dtype": raw.image.dtype.name,
-        "n_targets": count,
-        "target_areas": np.bincount(labels.ravel(), minlength=count + 1)[1:],
-        "scr": scr(raw.image, raw.mask),
+        **_describe_targets(raw),
         "mean": float(unit.mean()),
         "std": float(unit.std()),
         "background": raw.background,
@@ -128,6 +129,24 @@ def describe(raw: RawImage, source: str, image_offset: int, mask_offset: int) ->
         "checksum": checksum(raw.image, raw.mask),
         "image_offset": image_offset,
         "mask_offset": mask_offset,
+    }
+
+
+def _describe_targets(raw: RawImage) -> dict[str, Any]:
+    """Targets of one image; what boxes and points do not state is null or NaN, not zero."""
+    if raw.centres is None:
+        labels, count = label_targets(raw.mask)
+        areas: Any = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        ratios = scr(raw.image, raw.mask)
+    else:
+        count = len(raw.centres)
+        areas, ratios = [None] * count, np.full(count, np.nan, dtype=np.float32)
+    return {
+        "n_targets": count,
+        "target_areas": areas,
+        "scr": ratios,
+        "mask_origin": raw.mask_origin,
+        "centres": raw.centres,
     }
 
 

@@ -7,12 +7,18 @@ BT.601-7, section 2.5.1, in integers, so that equal channels keep their value in
     grey = floor((299 R + 587 G + 114 B + 500) / 1000)
 """
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from irstd.errors import DataError
 
@@ -21,6 +27,29 @@ RED, GREEN, BLUE = 299, 587, 114
 
 Grey = Shaped[np.ndarray, "h w"]
 """Native grey values: uint8 or uint16, (H, W)."""
+
+MAX_PIXELS = 1 << 25
+"""Most pixels that a file of a data set may claim (5792 x 5792): decoding such a file, with four
+channels of 16 bits, takes less than 1 GiB. The largest published image has 1918 x 1080."""
+
+HEADERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"BM", BmpImageFile),
+    (b"II*\0", TiffImageFile),
+    (b"MM\0*", TiffImageFile),
+)
+"""First bytes of the accepted kinds of file, whatever their suffix, and what reads their header."""
+
+TIFF_BITS, TIFF_ROWS_PER_STRIP = 258, 278
+TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 322, 323
+ONE_STRIP = (1 << 32) - 1
+"""Rows per strip of a TIFF (section 8 of revision 6.0) that is one strip."""
+
+_EMPTY = "expected an image, but the file is empty; copy it again"
+_NO_IMAGE = (
+    "expected a PNG, TIFF, BMP or JPEG image, but it is damaged or of another kind; copy it again"
+)
 
 
 def to_unit(image: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "h w"]:
@@ -92,13 +121,21 @@ def to_grey(pixels: Shaped[np.ndarray, "..."]) -> Grey:
         return pixels
     if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
         raise DataError(f"expected (H, W) or (H, W, 3 or 4), got shape {pixels.shape}")
-    blue, green, red = (pixels[..., channel].astype(np.uint32) for channel in range(3))
-    grey: Grey = ((RED * red + GREEN * green + BLUE * blue + 500) // 1000).astype(pixels.dtype)
-    return grey
+    total: Shaped[np.ndarray, "h w"] = np.full(pixels.shape[:2], 500, np.uint32)
+    for channel, weight in enumerate((BLUE, GREEN, RED)):
+        total += np.multiply(pixels[..., channel], weight, dtype=np.uint32)
+    total //= 1000
+    return total.astype(pixels.dtype)
 
 
-def decode_mask(content: bytes) -> UInt8[np.ndarray, "h w"]:
-    """`read_mask` for the bytes of a file; messages do not name the file."""
+def decode_mask(content: bytes, threshold: int | None = None) -> UInt8[np.ndarray, "h w"]:
+    """`read_mask` for the bytes of a file; messages do not name the file.
+
+    Args:
+        content: of the file.
+        threshold: pixels above it are the targets of a mask that is not binary (127 is usual);
+            None refuses such a mask.
+    """
     pixels = _decode(content)
     if pixels.ndim == 3:
         if not bool(np.all(pixels == pixels[..., :1])):
@@ -108,6 +145,8 @@ def decode_mask(content: bytes) -> UInt8[np.ndarray, "h w"]:
         pixels = pixels[..., 0]
     values = np.unique(pixels)
     if not (set(values.tolist()) <= {0, 1} or set(values.tolist()) <= {0, 255}):
+        if threshold is not None:
+            return (pixels > threshold).astype(np.uint8)
         shown = ", ".join(str(value) for value in values[:6])
         raise DataError(
             "expected a binary mask with values 0 and 1, or 0 and 255; "
@@ -115,6 +154,51 @@ def decode_mask(content: bytes) -> UInt8[np.ndarray, "h w"]:
             "threshold it by the rule its authors state, then add it again"
         )
     return (pixels > 0).astype(np.uint8)
+
+
+def read_header(content: bytes) -> tuple[int, int]:
+    """Size that the header of an image file claims, before anything is decoded.
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        DataError: no PNG, JPEG, BMP or TIFF, a damaged header, more than `MAX_PIXELS` (tiles and
+            strips of a TIFF count as well), more than 16 bits per channel, or several pages.
+    """
+    kind = next((kind for first, kind in HEADERS if content.startswith(first)), None)
+    if kind is None:
+        raise DataError(_NO_IMAGE if content else _EMPTY)
+    try:
+        with kind(io.BytesIO(content)) as header:
+            width, height = header.size
+            tags = header.tag_v2 if isinstance(header, TiffImageFile) else {}
+            pages = header.n_frames if isinstance(header, TiffImageFile) else 1
+    except (SyntaxError, ValueError, OSError, OverflowError) as error:
+        raise DataError(f"expected an image, but its header is damaged: {error}") from error
+    bits = tags.get(TIFF_BITS, (8,))
+    if max(bits) > 16:
+        raise DataError(f"expected 8 or 16 bits per channel, got {max(bits)}; convert it to PNG")
+    if pages > 1:
+        raise DataError(f"expected one image, got {pages} pages; split the file into one per page")
+    check_claim(height, width)
+    check_claim(tags.get(TIFF_TILE_HEIGHT, 0), tags.get(TIFF_TILE_WIDTH, 0))
+    rows = tags.get(TIFF_ROWS_PER_STRIP, ONE_STRIP)
+    check_claim(0 if rows == ONE_STRIP else rows, width)
+    return height, width
+
+
+def check_claim(height: int, width: int) -> None:
+    """Check a claimed size.
+
+    Raises:
+        DataError: more than `MAX_PIXELS`.
+    """
+    if height * width > MAX_PIXELS:
+        raise DataError(
+            f"expected at most {MAX_PIXELS} pixels, the file claims {height} x {width}; "
+            "split it into smaller images"
+        )
 
 
 def count_pages(path: Path) -> int:
@@ -145,16 +229,13 @@ def _read(path: Path, decode: Callable[[bytes], Grey]) -> Grey:
 def _decode(content: bytes) -> Shaped[np.ndarray, "..."]:
     """Decode to (H, W) or (H, W, 3) in OpenCV's channel order (blue, green, red), alpha dropped."""
     if not content:
-        raise DataError("expected an image, but the file is empty; copy it again")
+        raise DataError(_EMPTY)
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise _refused(error) from error
     if pixels is None:
-        raise DataError(
-            "expected a PNG, TIFF, BMP or JPEG image, but it is damaged or of another kind; "
-            "copy it again"
-        )
+        raise DataError(_NO_IMAGE)
     _check_depth(pixels)
     return np.ascontiguousarray(pixels[..., :3]) if pixels.ndim == 3 else pixels
 

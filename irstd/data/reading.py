@@ -6,6 +6,7 @@ from pathlib import Path
 
 from irstd.config import DataParams
 from irstd.data.faults import FaultLog, read_images
+from irstd.data.layouts import open_contents
 from irstd.data.listing import choose, read_split
 from irstd.data.sources import RawImage, find_source
 from irstd.errors import DataError
@@ -20,7 +21,7 @@ class Reading:
         total: number of images listed, faulty ones included.
         log: fills while `images` is consumed.
         complete: no image was left aside by `data.limit` or by the split.
-        unlisted: images in the source's folder that the split does not name.
+        unlisted: pairs in the source's folder that the split does not name.
         differences: how the split lists differ from what was published, in words.
     """
 
@@ -32,13 +33,17 @@ class Reading:
     differences: tuple[str, ...] = ()
 
 
-def open_source(raw: Path, params: DataParams, seed: int) -> Reading:
+def open_source(
+    raw: Path, params: DataParams, seed: int, mask_threshold: int | None = None
+) -> Reading:
     """Open the source that the parameters name.
 
     Args:
         raw: folder of the source's files; unused by `generated`.
         params: the group `data`.
         seed: for the generated images, the validation part and the choice under `data.limit`.
+        mask_threshold: grey value above which pixels of a mask that is not binary are targets; None
+            makes such masks faults.
 
     Raises:
         DataError: the folder or a split list is missing or faulty.
@@ -49,28 +54,31 @@ def open_source(raw: Path, params: DataParams, seed: int) -> Reading:
 
         total = min(params.generated.images, params.limit or params.generated.images)
         return Reading(generate(params.generated, seed, params.limit), total, log)
-    return _open_files(raw, params, seed, log)
+    return _open_files(raw, params, seed, log, mask_threshold)
 
 
-def _open_files(raw: Path, params: DataParams, seed: int, log: FaultLog) -> Reading:
+def _open_files(
+    raw: Path, params: DataParams, seed: int, log: FaultLog, mask_threshold: int | None
+) -> Reading:
     source = find_source(params.source)
     if not raw.is_dir():
         raise DataError(
             f"{raw}: expected the files of {source.title}; get the published folder, "
             f"then run `irstd data add {params.source} PATH`"
         )
-    listing = read_split(raw, source, params.split, params.val_fraction, seed)
-    for fault in listing.faults:
+    contents = open_contents(raw)
+    listing = read_split(contents, source, params.split, params.val_fraction, seed)
+    for fault in listing.repeated:
         log.add(fault, "listed once")
+    for fault in listing.missing:
+        log.add(fault)
     positions = choose([item.split for item in listing.items], params.limit, seed)
     items = [listing.items[position] for position in positions]
-    folder, _, suffix = source.image.partition("{id}")
-    present = {path.name.removesuffix(suffix) for path in (raw / folder).glob(f"*{suffix}")}
     return Reading(
-        images=read_images(raw, source, items, log),
-        total=len(items),
+        images=read_images(contents, items, log, mask_threshold),
+        total=len(items) + len(listing.missing),
         log=log,
         complete=len(items) == source.n_images,
-        unlisted=len(present - {item.id for item in listing.items}),
+        unlisted=len(contents.entries) - len(listing.items),
         differences=listing.differences,
     )

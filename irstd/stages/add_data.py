@@ -7,13 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tqdm import tqdm
 
-from irstd.data.listing import find_list, read_list
+from irstd.data.entries import Contents
+from irstd.data.layouts import open_contents, read_contents
+from irstd.data.listing import find_groups, published_lists, resolve
 from irstd.data.sources import Source, find_source
+from irstd.data.tree import Tree, scan
 from irstd.errors import DataError
 from irstd.files import replaced_folder
 
@@ -26,7 +28,7 @@ log = logging.getLogger(__name__)
 def add_data(root: Path, name: str, source: Path) -> Path:
     """Copy a data set to `data/raw/<name>` and track it with DVC, where the project uses DVC.
 
-    Only the folders that the layout names (images, masks, lists) are copied. Nothing is written if
+    Only the folders that hold images, ground truth and lists are copied. Nothing is written if
     a check fails; adding the same files again changes nothing.
 
     Args:
@@ -41,94 +43,88 @@ def add_data(root: Path, name: str, source: Path) -> Path:
         DataError: unknown name, another layout, a listed image or mask is missing, a link points
             out of the folder, other data is already there, or DVC fails.
     """
-    layout = find_source(name)
-    folder = source.resolve()
-    if not folder.is_dir():
-        raise DataError(f"{source}: expected the folder of {layout.title}, found no folder there")
-    check_layout(folder, layout)
-    files = sorted(_files(folder, layout))
+    facts = find_source(name)
+    if not source.is_dir():
+        raise DataError(f"{source}: expected the folder of {facts.title}, found no folder there")
+    tree = _safe_tree(source)
+    contents = read_contents(tree)
+    check_layout(contents, facts)
+    files = _used(contents, facts)
     target = root / "data" / "raw" / name
     if os.path.lexists(target):
-        _check_identical(folder, files, target, layout)
+        _check_identical(tree.root, files, target, facts)
         log.info("%s: already there, with the same %d files", target, len(files))
     else:
-        _copy(folder, files, target)
+        _copy(tree.root, files, target)
         log.info("%s: %d files copied", target, len(files))
     _track(root, target)
     return target
 
 
-def check_layout(folder: Path, layout: Source) -> None:
-    """Check that a folder holds a full split, and an image and a mask for every id of each.
+def check_layout(contents: Contents, source: Source) -> None:
+    """Check that a folder holds a full split, and an image and its ground truth for every id of it.
 
     Sizes and contents are not looked at: `irstd prepare` handles faulty images by its policy.
 
     Raises:
         DataError: what was looked for and what was found.
     """
-    complete = [
-        split
-        for split, lists in layout.splits.items()
-        if all(any((folder / file).is_file() for file in part.files) for part in lists.values())
-    ]
-    folders = {PurePosixPath(path).parts[0] for path in (layout.image, layout.mask)}
-    if not complete or not all((folder / part).is_dir() for part in folders):
-        example = next(iter(layout.splits.values()))
-        places = ", ".join(part.files[0] for part in example.values())
+    folder = contents.tree.root
+    complete = published_lists(contents, source)
+    by_folder = any(
+        not any(part.files for part in split.values()) for split in source.splits.values()
+    )
+    if not complete and not by_folder:
+        places = "; ".join(
+            ", ".join(part.files[0] for part in split.values()) for split in source.splits.values()
+        )
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:SHOWN]) or "nothing"
         raise DataError(
-            f"{folder}: expected {layout.image}, {layout.mask} and the lists of a split "
-            f"(such as {places}), found: {found}; give the folder that holds them"
+            f"{folder}: expected the lists of a split (such as {places}), found: {found}; give the "
+            "folder that holds them"
         )
-    ids = {
-        name
-        for split in complete
-        for part in layout.splits[split].values()
-        for name in read_list(find_list(folder, part))
-    }
-    expected = [
-        pattern.format(id=name) for name in sorted(ids) for pattern in (layout.image, layout.mask)
+    listings = [
+        resolve(contents, {part: (file,) for part, file in files.items()})
+        for files in complete.values()
     ]
-    missing = [file for file in expected if not (folder / file).is_file()]
-    if missing:
+    missing = sorted({(fault.id, fault.reason) for split in listings for fault in split.missing})
+    if missing or not contents.entries:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        shown = "; ".join(f"{name}: {reason}" for name, reason in missing[:SHOWN])
         raise DataError(
-            f"{folder}: expected an image and a mask for each of {len(ids)} listed ids, "
-            f"missing: {', '.join(missing[:SHOWN])}{more}; unpack the data set again"
+            f"{folder}: expected an image and its ground truth for each listed id, missing for "
+            f"{len(missing)}: {shown}{more}; unpack the data set again"
         )
 
 
-def _files(folder: Path, layout: Source) -> Iterator[PurePosixPath]:
-    """Files to copy, relative to the folder.
+def _safe_tree(folder: Path) -> Tree:
+    """List a folder that holds nothing but regular files.
 
     Raises:
-        DataError: a link points out of the folder or to a folder, or a file is not a regular one.
+        DataError: names the first that is none.
     """
-    for part in layout.folders:
-        _check_link(folder, folder / part)
-        for parent, folders, names in os.walk(folder / part):
-            for path in (Path(parent, name) for name in [*folders, *names]):
-                _check_link(folder, path)
-                if path.is_file():
-                    yield PurePosixPath(path.relative_to(folder).as_posix())
-                elif not path.is_dir():
-                    raise DataError(
-                        f"{path}: expected a regular file; remove it and add the data again"
-                    )
+    tree = scan(folder)
+    for file, reason in tree.unreadable.items():
+        raise DataError(f"{tree.root / file}: {reason}; correct it, then add the data again")
+    return tree
 
 
-def _check_link(folder: Path, path: Path) -> None:
-    if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(folder)):
-        raise DataError(
-            f"{path}: expected a file of the data set, found a link to {path.resolve()}; "
-            "replace it by what it points to, then add the data again"
-        )
+def _used(contents: Contents, source: Source) -> list[str]:
+    """Files below the folders that hold images, ground truth and lists, relative to the root."""
+    entries, tree = contents.entries.values(), contents.tree
+    if any(entry.marks for entry in entries):
+        return list(tree.files)
+    lists = {
+        file for split in source.splits.values() for part in split.values() for file in part.files
+    }
+    lists |= {file for files in find_groups(contents).values() for file in files.values()}
+    used = {entry.image for entry in entries} | {entry.mask or entry.image for entry in entries}
+    tops = {file.partition("/")[0] for file in (*used, *lists)}
+    return [file for file in tree.files if file.partition("/")[0] in tops]
 
 
-def _check_identical(
-    folder: Path, files: list[PurePosixPath], target: Path, layout: Source
-) -> None:
-    present = sorted(_files(target.resolve(), layout))
+def _check_identical(folder: Path, files: list[str], target: Path, source: Source) -> None:
+    present = _used(open_contents(target), source)
     differing = sorted({*present} ^ {*files}) or [
         file for file in files if not filecmp.cmp(folder / file, target / file, shallow=False)
     ]
@@ -139,7 +135,7 @@ def _check_identical(
         )
 
 
-def _copy(folder: Path, files: list[PurePosixPath], target: Path) -> None:
+def _copy(folder: Path, files: list[str], target: Path) -> None:
     try:
         with replaced_folder(target) as new:
             for file in tqdm(files, desc=f"copy {target.name}", unit="file"):

@@ -80,7 +80,7 @@ def summarise(data: PreparedData, reading: Reading, params: Params) -> dict[str,
         "targets": {"total": int(index["n_targets"].sum())}
         | {split: int(index["n_targets"].iloc[data.rows(split)].sum()) for split in SPLITS},
         "images_without_target": int((index["n_targets"] == 0).sum()),
-        "target_area_px": _spread(areas),
+        "target_area_px": _spread(areas[np.isfinite(areas)]),
         "scr": _spread(ratios[np.isfinite(ratios)]),
         "scr_undefined": int(np.isnan(ratios).sum()),
         "quarantined": reading.log.count("left out"),
@@ -108,7 +108,9 @@ def _target_difference(index: pd.DataFrame, reading: Reading, params: Params) ->
     if source is None or not reading.complete or len(index) != source.n_images:
         return []
     found = int(index["n_targets"].sum())
-    return [] if found == source.n_targets else [f"{found} targets, {source.n_targets} published"]
+    if source.n_targets in (None, found):
+        return []
+    return [f"{found} targets, {source.n_targets} published"]
 
 
 def _completed(reading: Reading, params: Params, layout: Layout) -> Iterator[RawImage]:
@@ -130,15 +132,20 @@ def _listing_faults(reading: Reading, table: Path) -> Iterator[RawImage]:
 
 
 def _all_splits(images: Iterable[RawImage], params: Params) -> Iterator[RawImage]:
-    """Pass images on; at the end, before anything is published, refuse an empty split."""
-    empty: set[str] = set(SPLITS)
+    """Pass images on; at the end, before anything is published, refuse an empty split.
+
+    A source that is for tests only has no other part.
+    """
+    source = SOURCES.get(params.data.source)
+    is_test_only = source is not None and "train" not in source.splits[params.data.split]
+    empty: set[str] = {"test"} if is_test_only else set(SPLITS)
     for raw in images:
         empty -= {raw.split}
         yield raw
     if empty:
         raise DataError(
-            f"{params.data.source}, split {params.data.split}: expected images for train, val and "
-            f"test, got none for {', '.join(sorted(empty))}; raise data.limit or correct the files"
+            f"{params.data.source}, split {params.data.split}: expected images for every part, got "
+            f"none for {', '.join(sorted(empty))}; raise data.limit or correct the files"
         )
 
 

@@ -5,18 +5,21 @@ import pandas as pd
 import pytest
 
 from irstd.data.faults import FaultLog, Policy, read_images, read_quarantine, resize_mask
-from irstd.data.listing import Listed
-from irstd.data.sources import SOURCES, Fault, RawImage
+from irstd.data.layouts import open_contents
+from irstd.data.listing import resolve
+from irstd.data.sources import Fault, RawImage
 from irstd.errors import DataError
 from tests.sirst_layout import SHAPE, write_image, write_pair
-
-SIRST = SOURCES["sirst"]
 
 
 def read(folder: Path, policy: Policy, *names: str) -> tuple[list[RawImage], FaultLog]:
     log = FaultLog(policy)
-    items = [Listed(name, "train") for name in names]
-    return list(read_images(folder, SIRST, items, log)), log
+    (folder / "train.txt").write_text("\n".join(names), encoding="utf-8")
+    contents = open_contents(folder)
+    listing = resolve(contents, {"train": ("train.txt",)})
+    for fault in listing.missing:
+        log.add(fault)
+    return list(read_images(contents, listing.items, log)), log
 
 
 def scaled_mask(folder: Path, name: str, factor: float = 2.0) -> None:
@@ -71,7 +74,7 @@ def enlarge_mask(folder: Path) -> None:
         (empty_mask, "masks/a_pixels0.png", "the file is empty"),
         (remove_image, "images/a.png", "the image is missing"),
         (remove_mask, "masks/a_pixels0.png", "the mask is missing"),
-        (remove_both, "images/a.png", "listed for train, but it has no image and no mask"),
+        (remove_both, "train.txt", "listed for train, but it has no image and no mask"),
         (enlarge_mask, "masks/a_pixels0.png", "expected the image's size 24 x 32, got 48 x 64"),
     ],
 )

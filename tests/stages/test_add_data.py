@@ -83,7 +83,7 @@ def test_wrong_layout_says_what_was_found(root: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     (wrong / "img").mkdir(parents=True)
     (wrong / "label").mkdir()
-    with pytest.raises(DataError, match=r"expected images/\{id\}\.png.*found: img, label"):
+    with pytest.raises(DataError, match=r"expected one of these layouts:(?s:.*)found: img, label"):
         add_data(root, "sirst", wrong)
     with pytest.raises(DataError, match="found no folder there"):
         add_data(root, "sirst", tmp_path / "nowhere")
@@ -95,7 +95,7 @@ def test_wrong_layout_says_what_was_found(root: Path, tmp_path: Path) -> None:
 def test_missing_files_are_named(published: Path, root: Path) -> None:
     (published / "images" / "s_3.png").unlink()
     (published / "masks" / "s_5_pixels0.png").unlink()
-    message = r"each of 12 listed ids, missing: images/s_3\.png, masks/s_5_pixels0\.png"
+    message = r"missing for 2: s_3: the image is missing; s_5: the mask is missing"
     with pytest.raises(DataError, match=message):
         add_data(root, "sirst", published)
     assert list(root.iterdir()) == []

@@ -104,13 +104,13 @@ def listed(root: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_file_that_opencv_refuses_is_quarantined(project: Path) -> None:
+def test_a_file_that_claims_too_much_is_quarantined(project: Path) -> None:
     (project / "data" / "raw" / "sirst" / "images" / "s_0.png").write_bytes(huge_png())
     data = prepare(project, sirst_params(fault_policy="quarantine"))
     assert len(data) == 11
     (row,) = listed(project)
     assert (row["id"], row["file"], row["action"]) == ("s_0", "images/s_0.png", "left out")
-    assert "OpenCV can decode, but it refuses the file (pixels <=" in row["reason"]
+    assert "expected at most 33554432 pixels, the file claims 60000 x 60000" in row["reason"]
 
 
 def test_policy_fail_leaves_its_list_and_nothing_else(project: Path) -> None:

@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import pytest
+
+from irstd.data.layouts import LAYOUTS, open_contents
+from irstd.errors import DataError
+from tests.folders import write_grey, write_pairs, write_target, write_text
+
+PAIRS = {
+    "L2": ("mixed/Misc_1.png", "annotations/masks/Misc_1_pixels0.png", "Misc_1", None),
+    "L10": ("IRSTD1k_Img/XDU0.png", "IRSTD1k_Label/XDU0.png", "XDU0", None),
+    "L9": ("training/000000_1.png", "training/000000_2.png", "000000", "train"),
+    "L8": ("test/a.bmp", "test/gt/a_gt.bmp", "a", "test"),
+    "V3": ("val/s1/img/000001.png", "val/s1/mask/000001.png", "s1_000001", "val"),
+    "L7": ("trainval/images/a.png", "trainval/masks/a.png", "a", "train"),
+    "L4": ("image/a.png", "mask/a.png", "a", None),
+    "L12, V2": ("images/41/1(2).bmp", "masks/41/1(2).png", "41_1(2)", None),
+    "L1, L3, L5, L6": ("images/Misc 1.png", "masks/Misc 1_pixels0.png", "Misc 1", None),
+}
+
+
+@pytest.mark.parametrize("code", PAIRS)
+def test_layouts_of_masks_are_detected(tmp_path: Path, code: str) -> None:
+    image, mask, name, part = PAIRS[code]
+    write_pairs(tmp_path, (image, mask))
+    write_text(tmp_path / "readme.md", "as published")
+    contents = open_contents(tmp_path)
+    (entry,) = contents.entries.values()
+    assert (contents.layout, entry.id, entry.part) == (code, name, part)
+    assert (entry.image, entry.mask) == (image, mask)
+    assert contents.found.faults == contents.found.orphans == ()
+
+
+def test_every_layout_is_tested() -> None:
+    elsewhere = {"field", "V1", "V4", "L11", "YOLO", "points", "video"}
+    assert {layout.code for layout in LAYOUTS} == set(PAIRS) | elsewhere
+
+
+def test_boxes_beside_masks_do_not_matter(tmp_path: Path) -> None:
+    write_pairs(tmp_path, ("images/train/00000001.png", "masks/train/00000001.png"))
+    write_pairs(tmp_path, ("images/test/00000002.png", "masks/test/00000002.png"))
+    write_text(tmp_path / "boxes" / "train" / "00000001.txt", "[10, 3, 4, 4]")
+    contents = open_contents(tmp_path)
+    assert contents.layout == "L11"
+    assert {entry.id: entry.part for entry in contents.entries.values()} == {
+        "00000001": "train",
+        "00000002": "test",
+    }
+
+
+def test_images_without_target_need_no_mask_where_the_folder_says_so(tmp_path: Path) -> None:
+    write_pairs(tmp_path, ("images/a.png", "masks/a_pixels0.png"))
+    write_grey(tmp_path / "backgrounds" / "b.png")
+    contents = open_contents(tmp_path)
+    assert contents.layout == "field"
+    assert contents.entries["b"].mask is None
+    write_target(tmp_path / "masks" / "b_pixels0.png")
+    (fault,) = open_contents(tmp_path).found.faults
+    assert (fault.id, fault.file) == ("b", "masks/b_pixels0.png")
+
+
+def test_frames_are_ordered_by_number(tmp_path: Path) -> None:
+    names = ("1(10)", "1(2)", "1(1)")
+    write_pairs(tmp_path, *((f"images/41/{name}.bmp", f"masks/41/{name}.png") for name in names))
+    entries = open_contents(tmp_path).entries
+    assert [entries[f"41_{name}"].frame for name in names] == [2, 1, 0]
+    assert {entry.sequence for entry in entries.values()} == {"41"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "fault"),
+    [
+        ("images/b.png", ("b", "masks/b_pixels0.png", "the mask is missing")),
+        ("masks/b_pixels0.png", ("b", "masks/b_pixels0.png", "a mask without image")),
+        ("masks/a.png", ("a", "masks/a.png", "expected one mask for images/a.png, got: ")),
+        ("images/a.bmp", ("a", "images/a.png", "several images have this id: images/a.bmp, ")),
+    ],
+)
+def test_files_that_do_not_pair_are_faults(
+    tmp_path: Path, extra: str, fault: tuple[str, str, str]
+) -> None:
+    write_pairs(tmp_path, ("images/a.png", "masks/a_pixels0.png"))
+    write_target(tmp_path / extra)
+    found = open_contents(tmp_path).found
+    (only,) = (*found.faults, *found.orphans)
+    assert (only.id, only.file) == fault[:2]
+    assert only.reason.startswith(fault[2])
+    assert found.n_images == 1 + (extra == "images/b.png")
+
+
+def test_a_folder_that_fits_none_says_what_was_looked_for_and_found(tmp_path: Path) -> None:
+    write_text(tmp_path / "pictures" / "a.png", "")
+    (tmp_path / "labels").mkdir()
+    with pytest.raises(DataError) as caught:
+        open_contents(tmp_path)
+    message = str(caught.value)
+    for layout in LAYOUTS:
+        assert layout.title in message
+    assert "found: labels, pictures" in message
+
+
+def test_two_layouts_with_other_pairs_are_asked_about(tmp_path: Path) -> None:
+    write_pairs(tmp_path, ("image/a.png", "mask/a.png"), ("images/b.png", "masks/b.png"))
+    with pytest.raises(
+        DataError, match=r"two layouts fit .*L4 .*and L1, L3.*keep the files of one"
+    ):
+        open_contents(tmp_path)
+
+
+def test_mixed_images_of_sirst_v2_are_not_read_twice(tmp_path: Path) -> None:
+    write_pairs(tmp_path, ("mixed/a.png", "annotations/masks/a_pixels0.png"))
+    write_grey(tmp_path / "images" / "targets" / "a.png")
+    assert [entry.image for entry in open_contents(tmp_path).entries.values()] == ["mixed/a.png"]

@@ -1,0 +1,51 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from irstd.data.layouts import open_contents
+from irstd.data.slices import decode_slice
+from irstd.errors import DataError
+from tests.data.test_generic import read
+from tests.folders import write_target
+from tests.sirst_layout import SHAPE
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (5, *SHAPE))
+
+
+def mat(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    scipy.io.savemat(file, arrays, do_compression=True)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
+def test_the_last_slice_is_the_current_frame(tmp_path: Path, dtype: type) -> None:
+    folder = tmp_path / "Sequence47"
+    (folder / "Mix").mkdir(parents=True)
+    (folder / "Mix" / "00001.mat").write_bytes(mat(Mix=FRAMES.astype(dtype)))
+    write_target(folder / "masks" / "00001.png")
+    write_target(tmp_path / "Sequence48" / "masks" / "00001.png")
+    contents = open_contents(tmp_path)
+    images, reasons = read(contents)
+    assert (contents.layout, reasons) == ("V1", ["a mask without image"])
+    np.testing.assert_array_equal(images["Sequence47_00001"].image, FRAMES[-1])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected a MATLAB file"),
+        (b"no matrix" * 40, "expected a MATLAB file"),
+        (mat(Mix=FRAMES)[:200], "expected a MATLAB file"),
+        (mat(other=FRAMES), "expected the array Mix, got other"),
+        (mat(Mix=FRAMES[0]), r"got the shape \(24, 32\)"),
+        (mat(Mix=FRAMES / 255.0), "expected whole grey values from 0 to 255"),
+        (mat(Mix=np.full((1, 8, 8), np.nan)), "expected whole grey values"),
+    ],
+)
+def test_other_files_are_refused(content: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        decode_slice(content)

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from irstd.data.layouts import open_contents
+from tests.data.test_generic import read
+from tests.folders import write_target
+
+SHAPE = (24, 32)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A lossless video of 12 grey frames, frame n with the value 10 n, and two masks."""
+    kind = cv2.VideoWriter.fourcc(*"FFV1")
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), kind, 25, (SHAPE[1], SHAPE[0]))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write FFV1")
+    for number in range(12):
+        writer.write(np.full((*SHAPE, 3), 10 * number, np.uint8))
+    writer.release()
+    for number in (10, 2):
+        write_target(tmp_path / "masks" / f"{number}.png")
+    return tmp_path
+
+
+def test_masked_frames_are_read_by_their_number(folder: Path) -> None:
+    contents = open_contents(folder)
+    images, reasons = read(contents)
+    assert (contents.layout, reasons) == ("video", [])
+    assert list(images) == ["clip_2", "clip_10"]
+    assert {raw.sequence for raw in images.values()} == {"clip"}
+    for name, frame in (("clip_2", 2), ("clip_10", 10)):
+        assert images[name].frame == frame
+        assert images[name].mask.sum() == 16
+        np.testing.assert_allclose(images[name].image, 10 * frame, atol=1)  # colour conversion
+
+
+def test_a_mask_without_frame_is_a_fault(folder: Path) -> None:
+    write_target(folder / "masks" / "12.png")
+    write_target(folder / "masks" / "02.png")
+    images, reasons = read(open_contents(folder))
+    assert list(images) == ["clip_2", "clip_10"]
+    assert "frame 2 has two masks" in reasons[0]
+    assert reasons[1] == "a mask without frame: the video ends before frame 12"
+
+
+def test_a_damaged_video_is_a_fault_of_every_frame(folder: Path) -> None:
+    (folder / "clip.avi").write_bytes(b"no video")
+    images, reasons = read(open_contents(folder))
+    assert images == {}
+    assert len(reasons) == 2
+    assert set(reasons) == {"expected a video, got a damaged file or an unknown codec"}
