@@ -83,6 +83,17 @@ def predicted_pixels(probability: Array, threshold: float) -> Bool[np.ndarray, "
     return _as_images(probability > np.float64(threshold))
 
 
+def eight_bit_pixels(probability: Array, threshold: float) -> Bool[np.ndarray, "n h w"]:
+    """Pixels of a checked map that, rounded to a multiple of 1/255, reach the threshold.
+
+    Halves are rounded to even, so the limit itself is reached if the multiple above it is even.
+    """
+    level = int(np.searchsorted(np.arange(256) / 255, threshold))
+    limit = (level - 0.5) / 255
+    values = probability.double() if isinstance(probability, Tensor) else probability
+    return _as_images(values >= np.float64(limit) if level % 2 == 0 else values > np.float64(limit))
+
+
 def target_pixels(mask: Array) -> Bool[np.ndarray, "n h w"]:
     """Pixels of a checked mask that belong to a target."""
     return _as_images(mask > 0)
