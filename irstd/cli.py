@@ -79,7 +79,26 @@ def evaluate(
     onnx: Annotated[Path | None, typer.Option(help="An ONNX file of this program.")] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="Folder with a probability map per test image: ID.png or ID.npy."),
+        typer.Option(
+            help="Folder with a score map or mask per image: ID.png (8 or 16 bit), ID.npy, ID.mat."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images to evaluate on, instead of the prepared test part."),
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder with their masks: ID, ID_pixels0, ID_mask or ID_gt.")
+    ] = None,
+    empty: Annotated[
+        Path | None, typer.Option(help="Folder of images without any target; needs no masks.")
+    ] = None,
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            help="How to count beside ispanet: all, or names with commas between. "
+            "Default: evaluate.convention."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for the results of a file.")
@@ -89,13 +108,16 @@ def evaluate(
 ) -> None:
     """Measure a trained network, or any file (with -o), on the test part."""
     if network is not None:
-        _no_file_options(network, weights, onnx, predictions, output, published, overwrite)
+        files = weights, onnx, predictions, images, masks, empty, convention
+        _no_file_options(network, *files, output, published, overwrite)
         from irstd.stages.evaluate import evaluate as stage
 
         stage(Path(), _params(), network)
         return
+    from irstd.evaluation.folders import Folders
     from irstd.stages.evaluate_file import evaluate_file
 
+    has_folders = (images, masks, empty) != (None, None, None)
     metrics = evaluate_file(
         Path(),
         _params(),
@@ -104,9 +126,34 @@ def evaluate(
         onnx=onnx,
         predictions=predictions,
         network=published,
+        folders=Folders(images, masks, empty) if has_folders else None,
+        convention=convention,
         overwrite=overwrite,
     )
-    typer.echo(f"{output}: IoU {metrics['iou']:.4f} on {metrics['n_images']} test images")
+    typer.echo(f"{output}: IoU {metrics['iou']:.4f} on {metrics['n_images']} images")
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="Output folder of `irstd evaluate`, or a network.")],
+    b: Annotated[str, typer.Argument(help="Likewise; differences are B - A.")],
+    convention: Annotated[
+        str | None, typer.Option(help="How to count: all, or names with commas between.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write this .json file.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compare two evaluations of the same images: differences, intervals, p-values."""
+    from irstd.stages.compare import as_text
+    from irstd.stages.compare import compare as stage
+
+    result = stage(
+        Path(), _params(), a, b, conventions=convention, output=output, overwrite=overwrite
+    )
+    typer.echo(as_text(result, as_json=as_json))
 
 
 @app.command()

@@ -1,23 +1,44 @@
-"""Probability maps that another program has made, in the place of a network."""
+"""Probability maps or masks that another program has made, in the place of a network."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Shaped
 
-from irstd.data.pixels import read_grey, to_unit
+from irstd.data.pixels import read_grey
 from irstd.data.store import PreparedData
 from irstd.errors import DataError
+from irstd.evaluation.folders import files_by_name, refuse
+from irstd.evaluation.mat import read_mat
 from irstd.evaluation.predictions import INDEX_FILE, StoredPredictions
 from irstd.inference.postprocess import detections_of
 from irstd.inference.predictor import Predictor
 from irstd.metrics.inputs import predicted_pixels
 from irstd.types import Prediction
 
-SUFFIXES = (".npy", ".png")
-LISTED = 10
+PICTURES = frozenset({".png", ".bmp", ".tif", ".tiff"})
+SUFFIXES = PICTURES | {".npy", ".mat"}
+
+Size = tuple[int, int]
 Map = Float32[np.ndarray, "h w"]
+Values = Shaped[np.ndarray, "h w"]
+"""Values as stored: uint8 or uint16, or floating in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps of a folder; all of them have been looked at.
+
+    Attributes:
+        kind: `masks` if each pixel of each map is 0 or the largest value, else `scores`.
+        values: the maps (H, W) in [0, 1], in the order of the images; to be consumed once.
+    """
+
+    kind: Literal["masks", "scores"]
+    values: Iterator[Map]
 
 
 class MapPredictor(Predictor):
@@ -62,11 +83,15 @@ class MapPredictor(Predictor):
         return Prediction(probability, mask, detections_of(probability, mask))
 
 
-def read_maps(folder: Path, data: PreparedData, rows: Sequence[int]) -> Iterator[Map]:
-    """The maps of a folder: of `irstd evaluate`, or one file per image, `<id>.png` or `<id>.npy`.
+def read_maps(folder: Path, data: PreparedData, rows: Sequence[int]) -> Maps:
+    """The maps of a folder: of `irstd evaluate`, or one file per image, named after its id.
 
-    PNG files are grey, of 8 or 16 bit, their largest value meaning 1. NPY files hold (H, W)
-    floating values in [0, 1], or 8 or 16 bit as in PNG.
+    Pictures (PNG, BMP, TIFF) are grey, of 8 or 16 bit. NPY files hold (H, W): floating values in
+    [0, 1], 8 or 16 bit as in pictures, or other integers or truth values that are 0 and 1. MAT
+    files (up to version 7) hold the same as their only variable. The largest value of 8 or 16 bit
+    means 1; if no such value of the whole folder is above 1, they are masks of 0 and 1.
+
+    Nothing in a file is run, and none is read whose header states another size than its image's.
 
     Args:
         folder: with the maps.
@@ -74,57 +99,93 @@ def read_maps(folder: Path, data: PreparedData, rows: Sequence[int]) -> Iterator
         rows: positions of the images; the maps come in this order.
 
     Raises:
-        DataError: no such folder, or maps are missing or there twice (the message lists them); when
-            a map's turn comes, that it is unreadable, of another size, or outside [0, 1].
+        DataError: no such folder; maps are missing, there twice, or of no image among these (the
+            message lists them); one is unreadable, of another size, or outside [0, 1].
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder with probability maps")
     ids = [str(data.index["id"].iloc[row]) for row in rows]
+    shapes: list[Size] = [data.mask(row).shape for row in rows]
     read = _stored(folder, ids) if (folder / INDEX_FILE).is_file() else _files(folder, ids)
-    shapes = [data.mask(row).shape for row in rows]
-    return (_checked(read(id), shape, folder, id) for id, shape in zip(ids, shapes, strict=True))
+    tops, two_valued = [], True
+    for id, shape in zip(ids, shapes, strict=True):
+        values = read(id, shape)
+        top = values.max()
+        tops.append((values.dtype, float(top)))
+        two_valued &= bool(np.all((values == 0) | (values == top)))
+    is_unit = max((top for dtype, top in tops if dtype.kind == "u"), default=0.0) <= 1.0
+    full = two_valued and all(top in (0.0, _one(dtype, is_unit)) for dtype, top in tops)
+    return Maps(
+        kind="masks" if full else "scores",
+        values=(_scaled(read(id, shape), is_unit) for id, shape in zip(ids, shapes, strict=True)),
+    )
 
 
-def _stored(folder: Path, ids: Sequence[str]) -> Callable[[str], Map]:
+def _one(dtype: np.dtype[Any], is_unit: bool) -> float:
+    """The value that means 1."""
+    return 1.0 if is_unit or dtype.kind == "f" else float(np.iinfo(dtype).max)
+
+
+def _scaled(values: Values, is_unit: bool) -> Map:
+    scaled: Map = values.astype(np.float32)
+    scaled /= np.float32(_one(values.dtype, is_unit))
+    return scaled
+
+
+def _stored(folder: Path, ids: Sequence[str]) -> Callable[[str, Size], Values]:
     stored = StoredPredictions(folder)
-    _refuse(folder, "missing", [id for id in ids if id not in stored.ids])
-    return stored.probability
+    _compare(folder, ids, stored.ids)
+    return lambda id, shape: _checked(stored.probability(id), shape, f"{folder}: map of {id!r}")
 
 
-def _files(folder: Path, ids: Sequence[str]) -> Callable[[str], Map]:
-    found = {
-        id: [path for suffix in SUFFIXES if (path := folder / f"{id}{suffix}").is_file()]
-        for id in ids
-    }
-    _refuse(folder, "missing", [id for id, paths in found.items() if not paths])
-    _refuse(folder, "there twice", [id for id, paths in found.items() if len(paths) > 1])
-    return lambda id: _read(found[id][0])
+def _files(folder: Path, ids: Sequence[str]) -> Callable[[str, Size], Values]:
+    found = files_by_name(folder, SUFFIXES)
+    _compare(folder, ids, tuple(found))
+    refuse(
+        f"{folder}: expected one map per test image, there twice",
+        [id for id, paths in found.items() if len(paths) > 1],
+    )
+    return lambda id, shape: _checked(_load(found[id][0], shape), shape, str(found[id][0]))
 
 
-def _read(path: Path) -> Map:
+def _compare(folder: Path, ids: Sequence[str], found: Sequence[str]) -> None:
+    """Refuse maps of other images than the test part has: figures of another split do not compare.
+
+    Raises:
+        DataError: a map is missing, or one has no image.
+    """
+    what = f"{folder}: expected one map per test image ({len(ids)}), got {len(found)}"
+    refuse(f"{what}; missing", set(ids) - set(found))
+    refuse(f"{what}; no image of the test part, to be moved away", set(found) - set(ids))
+
+
+def _load(path: Path, shape: Size) -> np.ndarray:
+    suffix = path.suffix.lower()
+    if suffix in PICTURES:
+        return read_grey(path)
     try:
-        if path.suffix == ".png":
-            return to_unit(read_grey(path))
-        return to_unit(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: expected a probability map: {error}") from error
-    except DataError as error:
-        raise DataError(f"{path}: not a probability map: {error}") from error
+        if suffix == ".mat":
+            return read_mat(path, shape)
+        # The header is believed no further than the file is long; no object is unpickled.
+        return np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError, DataError) as error:
+        raise DataError(f"{path}: expected a map as one plain array: {error}") from error
 
 
-def _checked(probability: Map, shape: tuple[int, ...], folder: Path, id: str) -> Map:
-    if probability.shape != shape:
+def _checked(values: np.ndarray, shape: Size, where: str) -> Values:
+    """Values of the image's size, as 8 or 16 bit or floating; other numbers 0 and 1 as floating."""
+    if values.shape != shape:
         raise DataError(
-            f"{folder}: the map of {id!r} has shape {probability.shape}, its image {shape}; bring "
-            "maps to the grid of the images"
+            f"{where}: the map has shape {values.shape}, its image {shape}; bring maps to the grid "
+            "of the images"
         )
-    return probability
-
-
-def _refuse(folder: Path, what: str, ids: Sequence[str]) -> None:
-    if ids:
-        more = f" and {len(ids) - LISTED} more" if len(ids) > LISTED else ""
+    if values.dtype in (np.uint8, np.uint16):
+        return values
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{where}: expected integers or floating values, got {values.dtype}")
+    low, high = values.min(), values.max()  # NaN if any value is
+    if not (low >= 0 and high <= 1):
         raise DataError(
-            f"{folder}: expected one probability map per test image, ID.png or ID.npy; {what}: "
-            f"{', '.join(ids[:LISTED])}{more}"
+            f"{where}: expected values in [0, 1], or 8 or 16 bit, got {values.dtype} from {low} to "
+            f"{high}; logits need a sigmoid first, other scores a division by their largest "
+            "possible value"
         )
+    return values if values.dtype.kind == "f" else values.astype(np.float32)

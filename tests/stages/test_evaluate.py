@@ -8,10 +8,13 @@ import pytest
 
 from irstd.config import Params
 from irstd.data.store import write_prepared
-from irstd.errors import DataError, ModelError
+from irstd.errors import ConfigError, DataError, ModelError
+from irstd.evaluation.figures import CURVES
 from irstd.evaluation.predictions import StoredPredictions
 from irstd.inference.weights import save_model
 from irstd.layout import Layout
+from irstd.metrics.conventions import CONVENTIONS
+from irstd.metrics.suite import MetricSuite
 from irstd.stages.evaluate import evaluate
 from irstd.tracking.journal import Journal
 from tests.scenes import scenes, smoke_params, trained_project
@@ -25,8 +28,12 @@ FILES = {
     "per_image.parquet",
     "per_target.parquet",
     "false_alarms.parquet",
+    "field.json",
+    "conventions.json",
+    "conventions.csv",
+    "conventions",
     "overlays",
-    *(f"{name}.{kind}" for name in ("pr", "roc", "pd_fa", "distance") for kind in ("csv", "png")),
+    *(f"{name}.{kind}" for name in CURVES for kind in ("csv", "png")),
 }
 
 
@@ -90,6 +97,46 @@ def test_tables_and_overlays(layout: Layout, params: Params) -> None:
         "03_false_alarm_false.png",
         "04_hit_hit.png",
     ]
+
+
+def test_every_convention_counts_the_same_predictions(layout: Layout, params: Params) -> None:
+    metrics = evaluate(layout.root, params, "tiny")
+    folder = layout.report("evaluate", "tiny")
+    content = json.loads((folder / "conventions.json").read_text())
+    assert list(content) == list(CONVENTIONS)
+    main = content["ispanet"]["figures"]
+    assert main == {key: pytest.approx(metrics[key]) for key in main}
+    bounds = json.loads((folder / "intervals.json").read_text())["intervals"]
+    assert content["ispanet"]["intervals"] == {key: bounds[key] for key in main}
+    assert all(set(found["figures"]) == set(found["intervals"]) for found in content.values())
+    assert content["dnanet"]["defects"] == CONVENTIONS["dnanet"].notes
+    assert content["dnanet"]["published_names"]["FA"] == "fa_pixel"
+    # One target of 9, one of 9 pixels hit; components of 4 and 1 pixels false, on 16,176 pixels.
+    assert content["basicirstd"]["figures"]["fa_pixel"] == pytest.approx(5 / (3 * 64**2 + 48 * 81))
+    table = pd.read_csv(folder / "conventions.csv", index_col="convention")
+    assert table.loc["ispanet", "iou"] == pytest.approx(metrics["iou"])
+    assert {path.stem for path in (folder / "conventions").iterdir()} == set(CONVENTIONS)
+    for name, convention in CONVENTIONS.items():
+        counts = pd.read_parquet(folder / "conventions" / f"{name}.parquet")
+        assert counts["id"].tolist() == ["hit", "miss", "false", "mixed"]
+        suite = MetricSuite([name])
+        figures = suite.figures(name, counts[list(convention.columns)].to_numpy().sum(axis=0))
+        for key, value in content[name]["figures"].items():
+            assert figures[key] == pytest.approx(np.nan if value is None else value, nan_ok=True)
+
+
+def test_images_without_target_have_a_report_of_their_own(layout: Layout, params: Params) -> None:
+    evaluate(layout.root, params, "tiny")
+    field = json.loads((layout.report("evaluate", "tiny") / "field.json").read_text())
+    assert (field["images_with_targets"], field["images_without"]) == (3, 1)
+    assert (field["false_alarms_without"], field["alarm_free_share"]) == (1, 0.0)
+    assert (field["pa"], field["pa_with_targets"]) == (pytest.approx(2 / 4), pytest.approx(2 / 3))
+
+
+def test_an_unknown_convention_is_refused(layout: Layout, params: Params) -> None:
+    changed = params.evaluate.model_copy(update={"convention": "dnanet,coco"})
+    with pytest.raises(ConfigError, match="unknown convention 'coco'; choose one of: acm, "):
+        evaluate(layout.root, params.model_copy(update={"evaluate": changed}), "tiny")
 
 
 def test_predictions_are_kept_for_the_browser(layout: Layout, params: Params) -> None:

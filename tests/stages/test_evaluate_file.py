@@ -7,6 +7,7 @@ import pytest
 
 from irstd.config import Params
 from irstd.errors import ConfigError, DataError, ModelError
+from irstd.evaluation.folders import Folders
 from irstd.layout import Layout
 from irstd.stages.evaluate import evaluate
 from irstd.stages.evaluate_file import FILES, evaluate_file
@@ -14,7 +15,7 @@ from irstd.tracking.journal import file_sha256
 from tests.scenes import smoke_params, trained_project
 from tests.tiny_network import register_tiny, write_tiny_onnx
 
-CONDITIONS = ("fingerprint", "file", "file_sha256", "network", "predictions")
+CONDITIONS = ("fingerprint", "file", "file_sha256", "maps", "network", "predictions")
 
 
 @pytest.fixture
@@ -94,7 +95,18 @@ def test_maps_of_others_are_read(
 ) -> None:
     folder = maps(tmp_path / "maps", layout)
     metrics = evaluate_file(layout.root, params, output, predictions=folder)
-    assert (metrics["iou"], metrics["f1_target"]) == (1.0, 1.0)
+    assert (metrics["iou"], metrics["f1_target"], metrics["maps"]) == (1.0, 1.0, "scores")
+
+
+def test_masks_of_others_are_said_to_have_no_curves(
+    layout: Layout, params: Params, output: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = maps(tmp_path / "maps", layout)
+    mixed = np.load(folder / "mixed.npy")
+    np.save(folder / "mixed.npy", mixed > 0)
+    metrics = evaluate_file(layout.root, params, output, predictions=folder)
+    assert (metrics["iou"], metrics["maps"]) == (1.0, "masks")
+    assert "the maps are masks of two values" in caplog.text
 
 
 def test_faulty_maps_are_refused(
@@ -105,23 +117,66 @@ def test_faulty_maps_are_refused(
             evaluate_file(layout.root, params, output, predictions=tmp_path / "maps")
         assert not output.exists()
 
-    refused("no such folder with probability maps")
+    refused("no such folder")
     folder = maps(tmp_path / "maps", layout)
-    np.save(folder / "hit.npy", np.zeros((64, 64)))
-    refused("there twice: hit")
-    (folder / "hit.npy").unlink()
     (folder / "hit.png").unlink()
-    (folder / "miss.png").unlink()
-    refused("missing: hit, miss")
-    np.save(folder / "miss.npy", np.zeros((64, 64)))
-    for values, message in (
-        (np.zeros((32, 64)), r"the map of 'hit' has shape \(32, 64\), its image \(64, 64\)"),
-        (np.full((64, 64), 1.5), r"hit\.npy: not a probability map: .* in \[0, 1\]"),
-        (np.full((64, 64), np.nan), r"hit\.npy: not a probability map"),
-        (np.array([{}]), r"hit\.npy: expected a probability map: .*allow_pickle"),
-    ):
-        np.save(folder / "hit.npy", values)
-        refused(message)
+    refused(r"one map per test image \(4\), got 3; missing: hit")
+    np.save(folder / "hit.npy", np.full((64, 64), 1.5))
+    refused(r"hit\.npy: expected values in \[0, 1\]")
+
+
+def plain_folders(root: Path, layout: Layout) -> Folders:
+    """The test images as files: those with targets with masks, the other without."""
+    from irstd.data.store import PreparedData
+
+    data = PreparedData(layout.processed)
+    folders = Folders(root / "images", root / "masks", root / "empty")
+    for folder in folders.given:
+        folder.mkdir(parents=True)
+    for row in data.rows("test"):
+        id, mask = data.index["id"].iloc[row], data.mask(row)
+        home = folders.images if mask.any() else folders.empty
+        cv2.imwrite(str(home / f"{id}.png"), data.image(row))
+        if mask.any():
+            cv2.imwrite(str(folders.masks / f"{id}_pixels0.png"), mask * 255)
+    return folders
+
+
+def test_plain_folders_give_what_the_prepared_images_give(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    path = write_tiny_onnx(tmp_path / "tiny.onnx")
+    by_part = evaluate_file(layout.root, params, tmp_path / "part", onnx=path)
+    folders = plain_folders(tmp_path / "set", layout)
+    (tmp_path / "elsewhere").mkdir()  # no project, nothing prepared
+    given = {"onnx": path, "folders": folders, "convention": "dnanet,lpnet"}
+    metrics = evaluate_file(tmp_path / "elsewhere", params, output, **given)
+    changed = {"source", "split", "data_checksum"}
+    assert {key for key in metrics if metrics[key] != by_part[key]} == changed
+    assert metrics["source"] == ", ".join(map(str, folders.given))
+    assert {path.name for path in output.iterdir()} == FILES
+    assert list(json.loads((output / "conventions.json").read_text())) == ["dnanet", "lpnet"]
+    assert json.loads((output / "field.json").read_text())["images_without"] == 1
+    assert {path.name for path in folders.images.iterdir()} == {"hit.png", "miss.png", "mixed.png"}
+
+
+def test_images_without_any_target_can_be_all_there_are(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    path = write_tiny_onnx(tmp_path / "tiny.onnx")
+    folders = Folders(empty=plain_folders(tmp_path / "set", layout).empty)
+    metrics = evaluate_file(layout.root, params, output, onnx=path, folders=folders)
+    assert (metrics["n_images"], metrics["n_targets"], metrics["false_on_empty"]) == (1, 0, 1)
+    assert json.loads((output / "metrics.json").read_text())["pd"] is None
+
+
+def test_an_output_that_holds_the_images_is_refused(
+    layout: Layout, params: Params, tmp_path: Path
+) -> None:
+    folders = plain_folders(tmp_path / "set", layout)
+    given = {"weights": layout.weights("tiny"), "folders": folders, "overwrite": True}
+    with pytest.raises(DataError, match=r"is or contains the input .*images; choose"):
+        evaluate_file(layout.root, params, tmp_path / "set", **given)
 
 
 def test_published_weights_need_their_network(

@@ -1,0 +1,136 @@
+"""Images and masks in plain folders, one file each, as a test part of their own."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from irstd.data.pixels import read_grey, read_mask
+from irstd.data.sources import RawImage
+from irstd.errors import ConfigError, DataError
+from irstd.inference.inputs import IMAGES
+
+MASK_ENDINGS = ("", "_pixels0", "_mask", "_gt")
+"""What may stand behind an image's name in the name of its mask."""
+
+LISTED = 10
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the images stand.
+
+    Attributes:
+        images: with one file per image; its name without suffix is the image's id.
+        masks: with one file per image, named after it, see `MASK_ENDINGS`.
+        empty: with images that hold no target and need no mask.
+    """
+
+    images: Path | None = None
+    masks: Path | None = None
+    empty: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse images without masks, masks without images, and nothing at all.
+
+        Raises:
+            ConfigError: so it is.
+        """
+        if (self.images is None) != (self.masks is None) or (self.images or self.empty) is None:
+            raise ConfigError(
+                "expected --images with --masks, --empty for images without any target, or both; "
+                f"got --images {self.images}, --masks {self.masks}, --empty {self.empty}"
+            )
+
+    @property
+    def given(self) -> list[Path]:
+        """The folders that are named."""
+        return [path for path in (self.images, self.masks, self.empty) if path is not None]
+
+
+def read_folders(folders: Folders) -> Iterator[RawImage]:
+    """Read every image with its mask, by name, all for the test part.
+
+    Raises:
+        DataError: a folder is missing or empty, an image has no mask or several, a mask no image,
+            two images one name (before the first image comes); a file is unreadable or a mask not
+            binary (when its turn comes).
+    """
+    images = _one_each(folders.images)
+    empty = _one_each(folders.empty)
+    refuse(f"{folders.empty}: images that are in {folders.images} too", set(images) & set(empty))
+    masks = _pair(images, _one_each(folders.masks), folders)
+    return _read(images, masks, empty)
+
+
+def refuse(what: str, names: Sequence[str] | set[str]) -> None:
+    """Refuse names, if there are any.
+
+    Raises:
+        DataError: says what is wrong with them and lists the first.
+    """
+    if names:
+        shown = sorted(names)
+        more = f" and {len(shown) - LISTED} more" if len(shown) > LISTED else ""
+        raise DataError(f"{what}: {', '.join(shown[:LISTED])}{more}")
+
+
+def files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
+    """Files of a folder at any depth by relative path without suffix; hidden ones are left out.
+
+    Raises:
+        DataError: no such folder, or no file with such a suffix.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected files {', '.join(sorted(suffixes))}")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            found.setdefault(name, []).append(path)
+    if not found:
+        raise DataError(f"{folder}: expected files {', '.join(sorted(suffixes))}, found none")
+    return found
+
+
+def _one_each(folder: Path | None) -> dict[str, Path]:
+    if folder is None:
+        return {}
+    found = files_by_name(folder, IMAGES)
+    refuse(
+        f"{folder}: expected one file of each name, there twice",
+        [name for name, paths in found.items() if len(paths) > 1],
+    )
+    return {name: path for name, (path,) in found.items()}
+
+
+def _pair(
+    images: Mapping[str, Path], masks: Mapping[str, Path], folders: Folders
+) -> dict[str, Path]:
+    """The mask of each image; each mask belongs to one."""
+    candidates = {
+        id: [name for ending in MASK_ENDINGS if (name := f"{id}{ending}") in masks] for id in images
+    }
+    forms = ", ".join(f"ID{ending}" for ending in MASK_ENDINGS)
+    where = f"{folders.masks}: expected one mask per image ({forms})"
+    refuse(
+        f"{where}; images without one, to be given by --empty if they hold no target",
+        [id for id, names in candidates.items() if not names],
+    )
+    refuse(
+        f"{where}; images with several", [id for id, names in candidates.items() if len(names) > 1]
+    )
+    pairs = {id: name for id, (name,) in candidates.items()}
+    refuse(f"{where}; masks without an image in {folders.images}", set(masks) - set(pairs.values()))
+    return {id: masks[name] for id, name in pairs.items()}
+
+
+def _read(
+    images: Mapping[str, Path], masks: Mapping[str, Path], empty: Mapping[str, Path]
+) -> Iterator[RawImage]:
+    for id, path in images.items():
+        yield RawImage(id, "test", read_grey(path), read_mask(masks[id]))
+    for id, path in empty.items():
+        image = read_grey(path)
+        yield RawImage(id, "test", image, np.zeros(image.shape, np.uint8))
