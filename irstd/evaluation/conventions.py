@@ -2,7 +2,7 @@
 
 | file | content |
 |---|---|
-| `conventions.json` | of each convention: figures, their bootstrap intervals, source, defects, names |
+| `conventions.json` | of each convention figures, bootstrap intervals, source, defects, names |
 | `conventions.csv` | the figures, a row per convention; an empty cell is undefined or not counted |
 | `conventions/<name>.parquet` | a row per image: id, sequence if there are any, and its counts |
 
