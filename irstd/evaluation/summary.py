@@ -228,8 +228,8 @@ def interval_note(results: Sequence[Result]) -> str:
     return (
         f"In brackets: {shown['confidence']:.0%} interval, percentile bootstrap over "
         f"{shown['unit']}s, {shown['samples']} samples. F_a (components): share of predicted "
-        "components without a target; F_a (pixels): their pixels over all pixels. The best global threshold is chosen "
-        "on the test part itself, in hindsight."
+        "components without a target; F_a (pixels): their pixels over all pixels. The best global "
+        "threshold is chosen on the test part itself, in hindsight."
     )
 
 
