@@ -1,9 +1,11 @@
 """The loops that public evaluation codes of this field run, for comparison of time and values.
 
-Written from the description of those codes: pixels are counted with `numpy.histogram` over whole
-images, components are found and measured with skimage's `label` and `regionprops`, every target is
-compared with every component by a Python loop, and a curve is one such pass per threshold. Each
-code does all of this by itself; `run_codes` is what it takes to get every code's figures.
+Written from the description of those codes: pixels are counted on float tensors of torch and with
+`numpy.histogram` over whole images, components are found and measured with skimage's `label` and
+`regionprops` from 64-bit copies, every target is compared with every component by a Python loop,
+false pixels are what is left of the prediction without a picture of the matched components, and a
+curve is one such pass per threshold. Each code does all of this by itself; `run_codes` is what it
+takes to get every code's figures.
 
 The loops share nothing with `irstd`. They leave out what published codes compute and cannot use,
 for instance ten of the eleven thresholds at which DNANet and its relatives match components.
@@ -13,40 +15,52 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 from skimage.measure import label, regionprops
+from torch import Tensor
 
-Image = tuple[np.ndarray, np.ndarray]
-"""Probability in [0, 1] and mask of 0 and 1, both (H, W)."""
+Image = tuple[Tensor, Tensor]
+"""Probability in [0, 1] and mask of 0 and 1, both float32 (H, W), as a loader gives them."""
 Figures = dict[str, Any]
 
 
-def regions(image: np.ndarray) -> list[Any]:
-    """Components of a mask in raster order of their first pixel, from an image of integers."""
-    labels: Any = label(image.astype(np.int64), connectivity=2)  # type: ignore[no-untyped-call]
+def loaded(images: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Image]:
+    """Tensors of probabilities and masks."""
+    return [(torch.from_numpy(p), torch.from_numpy(mask).float()) for p, mask in images]
+
+
+def integers(image: Tensor) -> np.ndarray:
+    """Pixels as 64-bit integers, which `label` takes."""
+    return image.numpy().astype(np.int64)
+
+
+def regions(image: Tensor) -> list[Any]:
+    """Components of a mask in raster order of their first pixel."""
+    labels: Any = label(integers(image), connectivity=2)  # type: ignore[no-untyped-call]
     return list(regionprops(labels))  # type: ignore[no-untyped-call]
 
 
-def pixel_counts(probability: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def pixel_counts(probability: Tensor, mask: Tensor) -> np.ndarray:
     """Pixels of the intersection, the prediction and the target, and of the target once more."""
-    predicted, target = (probability > 0.5).astype(np.float32), mask.astype(np.float32)
-    equal = (predicted == target).astype(np.float32)
-    correct, labelled = (equal * (target > 0)).sum(), (target > 0).sum()
-    areas = [
-        np.histogram(x, bins=1, range=(1, 1))[0][0] for x in (predicted * equal, predicted, target)
-    ]
-    return np.array([*areas, correct, labelled])
+    predicted = (probability > 0.5).float()
+    labelled = (mask > 0).float().sum()
+    correct = ((predicted == mask).float() * (mask > 0).float()).sum()
+    shared = predicted * (predicted == mask).float()
+    areas = [np.histogram(x.numpy(), bins=1, range=(1, 1))[0][0] for x in (shared, predicted, mask)]
+    return np.array([*areas, correct.item(), labelled.item()])
 
 
-def threshold_counts(probability: np.ndarray, mask: np.ndarray, steps: int) -> np.ndarray:
+def threshold_counts(probability: Tensor, mask: Tensor, steps: int) -> np.ndarray:
     """TP, FP, FN, TN at the thresholds k / steps, one pass over the image for each."""
     counts = []
     for threshold in np.arange(steps + 1) / steps:
-        predicted = probability > threshold
-        tp = np.sum(predicted * (mask > 0))
-        fp = np.sum(predicted * (mask == 0))
-        fn = np.sum(~predicted * (mask > 0))
-        counts.append([tp, fp, fn, mask.size - tp - fp - fn])
+        predicted = (probability > threshold).float()
+        tp = (predicted * (predicted == mask).float()).sum()
+        fp = (predicted * (predicted != mask).float()).sum()
+        tn = ((1 - predicted) * (predicted == mask).float()).sum()
+        fn = ((predicted != mask).float() * (1 - predicted)).sum()
+        counts.append([tp.item(), fp.item(), fn.item(), tn.item()])
     return np.array(counts)
 
 
@@ -180,14 +194,29 @@ def target_code(
     """
     n_targets = n_matched = false = pixels = 0
     for probability, mask in images:
-        targets, components = regions(mask > 0), regions(probability > 0.5)
+        predicted = probability > 0.5
+        targets, components = regions(mask), regions(predicted)
         pairs = match(targets, components)
-        taken = [q.area if by_area else q.label for _, q in pairs]
-        false += sum(q.area for q in components if (q.area if by_area else q.label) not in taken)
+        matched = [q for _, q in pairs]
+        false += unlike(components, matched) if by_area else left_over(predicted, matched)
         n_targets += len(targets)
         n_matched += len({g.label for g, _ in pairs})
-        pixels += mask.size if area is None else area
+        pixels += mask.numel() if area is None else area
     return {"pd": n_matched / n_targets, "fa_pixel": false / pixels}
+
+
+def unlike(components: list[Any], matched: list[Any]) -> int:
+    """Pixels of the components that are as large as none of the matched ones."""
+    areas = [q.area for q in matched]
+    return int(sum(q.area for q in components if q.area not in areas))
+
+
+def left_over(predicted: Tensor, matched: list[Any]) -> int:
+    """Predicted pixels without those of a picture of the matched components."""
+    picture = np.zeros(predicted.shape)
+    for component in matched:
+        picture[component.coords[:, 0], component.coords[:, 1]] = 1
+    return int((integers(predicted) - picture).sum())
 
 
 def curve_code(images: Sequence[Image], steps: int, smooth: float = 0.001) -> Figures:
@@ -201,8 +230,8 @@ def window_code(images: Sequence[Image]) -> Figures:
     """Share of targets with a predicted pixel in the window of RDIAN."""
     hits = n_targets = 0
     for probability, mask in images:
-        predicted = probability > 0.5
-        for target in regions(mask > 0):
+        predicted = (probability > 0.5).numpy()
+        for target in regions(mask):
             row, col = (int(np.rint(x)) for x in target.centroid)
             if min(row, col) >= 2:
                 hits += bool(predicted[row - 2 : row, col - 2 : col].any())
@@ -214,8 +243,8 @@ def lpnet_code(images: Sequence[Image]) -> Figures:
     """P_d and F_a of LPNet from 8-bit images, for images that all have a target and a hit."""
     hits = false = n_targets = 0
     for probability, mask in images:
-        targets = regions(mask > 0)
-        components = regions(np.rint(probability * 255.0) / 255 >= 0.5)
+        targets = regions(mask)
+        components = regions((probability * 255).round() / 255 >= 0.5)
         hit = {q.label for _, q in box_centres(targets, components)}
         hits, false = hits + len(hit), false + len(components) - len(hit)
         n_targets += len(targets)
@@ -225,8 +254,9 @@ def lpnet_code(images: Sequence[Image]) -> Figures:
 def mean_f1_code(images: Sequence[Image]) -> Figures:
     """Mean over images of F1 (MDvsFA)."""
     values = []
-    for image in images:
-        same, p, t = pixel_counts(*image)[:3]
+    for probability, mask in images:
+        predicted = (probability > 0.5).float()
+        same, p, t = (x.sum().item() for x in (predicted * mask, predicted, mask))
         precision, recall = same / max(1, p), same / max(1, t)
         values.append(2 * precision * recall / max(0.001, precision + recall))
     return {"f1_image": np.mean(values)}
@@ -236,7 +266,7 @@ def hierarchical_code(images: Sequence[Image], exact: bool) -> Figures:
     """Hierarchical IoU and its parts, for images that all have a target and a component."""
     total, matched, overlaps = 0, 0, 0.0
     for probability, mask in images:
-        targets, components = regions(mask > 0), regions(probability > 0.5)
+        targets, components = regions(mask), regions(probability > 0.5)
         pairs = overlap_first(targets, components, 3.0, exact)
         total += len(targets) + len(components) - len(pairs)
         matched += len(pairs)
@@ -301,7 +331,7 @@ def sweep(images: Sequence[Image], thresholds: Iterable[float], distance: float)
     """P_d and F_a of the default convention at each threshold, one labelling and loop for each."""
     found = []
     for threshold in thresholds:
-        shifted = [((p > threshold).astype(np.float32), mask) for p, mask in images]
+        shifted = [((p > threshold).float(), mask) for p, mask in images]
         found.append(target_code(shifted, lambda g, q: nearest(g, q, distance), by_area=False))
     return {key: np.array([figures[key] for figures in found]) for key in ("pd", "fa_pixel")}
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import math
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,11 +31,8 @@ from irstd.metrics.curves import (
     distance_curve,
 )
 from irstd.metrics.histogram import OverlapCurve, PrecisionRecallCurve, RocCurve, ScoreHistogram
+from irstd.metrics.peaks import PeakScores
 from irstd.metrics.ranking import DetectionRanking
-
-THRESHOLDS = tuple(1 / (1 + math.exp(-step / 8)) for step in range(-64, 65))
-"""Thresholds of the target-level curves: evenly spaced logits, for scores crowd near 0 and 1. The
-operating threshold joins them."""
 
 DISTANCES_PX = tuple(step / 2 for step in range(21))
 """Matching distances of the P_d and P_a curves."""
@@ -47,11 +45,13 @@ class Evaluation:
     Attributes:
         figures: every figure of `irstd.metrics.counts.figures`; `roc_auc` and
             `average_precision` of the pixels; `average_precision_target` of the components
-            (`irstd.metrics.ranking`); `ece` of the score (`irstd.metrics.calibration`).
+            (`irstd.metrics.ranking`); `ece` and `ece_above_lowest` of the score
+            (`irstd.metrics.calibration`).
         counts: one row per image over `COUNT_COLUMNS`.
         per_image: `irstd.evaluation.tables.IMAGE_SCHEMA`.
         per_target: `TARGET_SCHEMA`.
         false_alarms: `FALSE_ALARM_SCHEMA`.
+        scores: `SCORE_SCHEMA`.
         roc: of the pixels.
         pr: precision and recall of the pixels.
         overlap: F1 and IoU of the pixels over the threshold.
@@ -67,6 +67,7 @@ class Evaluation:
     per_image: pa.Table
     per_target: pa.Table
     false_alarms: pa.Table
+    scores: pa.Table
     roc: RocCurve
     pr: PrecisionRecallCurve
     overlap: OverlapCurve
@@ -100,6 +101,9 @@ def evaluate_images(
 ) -> Evaluation:
     """Predict images and measure the predictions on the grid of their original masks.
 
+    The thresholds of the target-level curves depend on all maps (`irstd.metrics.peaks`), so the
+    maps wait in a temporary file, four bytes per pixel, until they are known.
+
     Args:
         predictor: the network.
         data: prepared images.
@@ -108,17 +112,20 @@ def evaluate_images(
         distance: largest distance of a target and its detection in pixels, inclusive.
         keep: called with id and probability map of every image.
     """
-    seen = _Pass(predictor, data, threshold, distance, keep)
-    for row in tqdm(rows, desc="evaluate", unit="image"):
-        seen.add(int(row))
+    with tempfile.TemporaryFile() as maps:
+        seen = _Pass(predictor, data, threshold, distance, keep, maps)
+        for row in tqdm(rows, desc="evaluate", unit="image"):
+            seen.add(int(row))
+        sweep = seen.sweep(rows)
     counts = np.array([[row[name] for name in COUNT_COLUMNS] for row in seen.per_image])
-    histogram = seen.histogram
-    roc, pr, calibration = histogram.roc(), histogram.pr(), calibration_curve(histogram)
+    roc, pr = seen.histogram.roc(), seen.histogram.pr()
+    calibration = calibration_curve(seen.histogram)
     more = {
         "roc_auc": roc.auc,
         "average_precision": pr.average_precision,
         "average_precision_target": seen.ranking.compute().average_precision,
         "ece": calibration.ece,
+        "ece_above_lowest": calibration.ece_above_lowest,
     }
     return Evaluation(
         figures=total_figures(counts) | more,
@@ -126,12 +133,13 @@ def evaluate_images(
         per_image=pa.Table.from_pylist(seen.per_image, schema=tables.IMAGE_SCHEMA),
         per_target=pa.Table.from_pylist(seen.per_target, schema=tables.TARGET_SCHEMA),
         false_alarms=pa.Table.from_pylist(seen.false_alarms, schema=tables.FALSE_ALARM_SCHEMA),
+        scores=pa.Table.from_pylist(seen.scores, schema=tables.SCORE_SCHEMA),
         roc=roc,
         pr=pr,
-        overlap=histogram.overlap(),
+        overlap=seen.histogram.overlap(),
         calibration=calibration,
-        over_threshold=seen.sweep.curve(),
-        free_response=seen.sweep.free_response(),
+        over_threshold=sweep.curve(),
+        free_response=sweep.free_response(),
         over_distance=distance_curve(seen.moments, DISTANCES_PX),
         sequential_per_s=len(seen.per_image) / seen.seconds,
     )
@@ -164,16 +172,18 @@ class _Pass:
         threshold: float,
         distance: float,
         keep: Callable[[str, Float32[np.ndarray, "h w"]], object],
+        maps: IO[bytes],
     ) -> None:
-        self._predictor, self._data, self._keep = predictor, data, keep
+        self._predictor, self._data, self._keep, self._maps = predictor, data, keep, maps
         self._threshold, self._distance = threshold, distance
         self._ids, self._scr = data.index["id"].tolist(), data.index["scr"].tolist()
         self.per_image: tables.Rows = []
         self.per_target: tables.Rows = []
         self.false_alarms: tables.Rows = []
+        self.scores: tables.Rows = []
         self.moments: list[tuple[Moments, Moments]] = []
         self.histogram = ScoreHistogram()
-        self.sweep = TargetSweep({*THRESHOLDS, threshold}, distance)
+        self.peaks = PeakScores()
         self.ranking = DetectionRanking()
         self.seconds = 0.0
 
@@ -186,9 +196,22 @@ class _Pass:
         mask = self._data.mask(row)
         counts = count_image(probability, mask, self._threshold, self._distance)
         self._record(row, probability, counts)
-        self.histogram.update(probability, mask)
-        self.sweep.update(probability, mask)
+        histogram = ScoreHistogram()
+        histogram.update(probability, mask)
+        self.histogram.merge(histogram)
+        self.scores.append(tables.score_row(self._ids[row], histogram))
+        self.peaks.update(probability, mask)
+        np.save(self._maps, probability)
         self._keep(self._ids[row], probability)
+
+    def sweep(self, rows: Sequence[int]) -> TargetSweep:
+        """Counts over the thresholds of all images, from their maps in the order of `add`."""
+        thresholds = self.peaks.thresholds().tolist()
+        counted = TargetSweep({*thresholds, self._threshold}, self._distance)
+        self._maps.seek(0)
+        for row in tqdm(rows, desc="curves", unit="image"):
+            counted.update(np.load(self._maps), self._data.mask(int(row)))
+        return counted
 
     def _record(
         self, row: int, probability: Float32[np.ndarray, "h w"], counts: ImageCounts

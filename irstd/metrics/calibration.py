@@ -21,10 +21,11 @@ class CalibrationCurve:
         pixels: number of pixels with a score in the interval.
         score: their mean score; NaN without pixels.
         target_share: share of target pixels among them; NaN without pixels.
-        ece: expected calibration error, the mean of |target_share - score| weighted by `pixels`
-            over all intervals **but the lowest**; NaN if they have no pixel. Nearly all pixels of
-            an image are background with a score near 0; they would make the error of any detector
-            vanish.
+        ece: expected calibration error (eq. 3 there), the mean of |target_share - score| over all
+            intervals, weighted by `pixels`; NaN without pixels.
+        ece_above_lowest: the same over all intervals but the lowest; NaN if they have no pixel.
+            Nearly all pixels of an image are background with a score near 0, which makes `ece` of
+            any detector small.
     """
 
     low: Float64[np.ndarray, " k"]
@@ -33,6 +34,7 @@ class CalibrationCurve:
     score: Float64[np.ndarray, " k"]
     target_share: Float64[np.ndarray, " k"]
     ece: float
+    ece_above_lowest: float
 
 
 def calibration_curve(
@@ -63,11 +65,11 @@ def calibration_curve(
     )
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
         score, share = scores / pixels, targets / pixels
-        ece = np.abs(targets - scores)[1:].sum() / pixels[1:].sum()
+        errors = np.abs(targets - scores)
+        ece, above = (errors[first:].sum() / pixels[first:].sum() for first in (0, 1))
     ends = np.arange(intervals + 1) / intervals
-    return CalibrationCurve(
-        ends[:-1], ends[1:], pixels.astype(np.int64), score, share, ece=float(ece)
-    )
+    counts = pixels.astype(np.int64)
+    return CalibrationCurve(ends[:-1], ends[1:], counts, score, share, float(ece), float(above))
 
 
 def _join(bins: np.ndarray, intervals: int) -> Float64[np.ndarray, " k"]:

@@ -83,15 +83,34 @@ def label_components(mask: Bool[np.ndarray, "h w"]) -> Components:
     np.minimum.at(boxes[:, 1], owners, cols)
     np.maximum.at(boxes[:, 2], owners, rows + 1)
     np.maximum.at(boxes[:, 3], owners, cols + 1)
-    return Components(
-        areas=np.bincount(owners, minlength=count),
-        # float64 sums of integers: exact below 2^53
-        row_sums=np.bincount(owners, rows, count).astype(np.int64),
-        col_sums=np.bincount(owners, cols, count).astype(np.int64),
-        labels=labels,
-        pixels=pixels,
-        boxes=boxes,
-    )
+    sums = _sum_pixels(owners, rows, cols, count)
+    return Components(*sums, labels=labels, pixels=pixels, boxes=boxes)
+
+
+def find_moments(
+    rows: Int64[np.ndarray, " k"], cols: Int64[np.ndarray, " k"], shape: tuple[int, ...]
+) -> Moments:
+    """The sums alone of the components that foreground pixels form, numbered as above.
+
+    Args:
+        rows: of the pixels, each pixel once and in any order.
+        cols: of the pixels.
+        shape: (H, W) of the image.
+    """
+    owners, count = _label_pixels(rows, cols, shape)
+    return Moments(*_sum_pixels(owners, rows, cols, count))
+
+
+def _sum_pixels(
+    owners: Int32[np.ndarray, " k"],
+    rows: Int64[np.ndarray, " k"],
+    cols: Int64[np.ndarray, " k"],
+    count: int,
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """Area, sum of rows and sum of columns of each component."""
+    # float64 sums of integers: exact below 2^53
+    row_sums, col_sums = (np.bincount(owners, x, count).astype(np.int64) for x in (rows, cols))
+    return np.bincount(owners, minlength=count), row_sums, col_sums
 
 
 def _label_pixels(

@@ -95,7 +95,7 @@ PIXELS: dict[str, Figure] = {  # with the epsilon 2e-16 of NumPy's spacing(1): 0
 PIXEL_NAMES = {"mIoU": "iou", "pixAcc": "recall"}
 TARGET_NAMES = {"PD": "pd", "FA": "fa_pixel"}
 NIOU_IMAGE = Ratio("image_iou", "images")
-F1_AT_HALF = Harmonic(
+SMOOTH_F1 = Harmonic(
     Ratio("tp", "tp fn", epsilon=SMOOTH), Ratio("tp", "tp fp", epsilon=SMOOTH), epsilon=1e-5
 )
 FALSE_ALARMS: dict[str, Figure] = {"pd": PD, "fa_pixel": Ratio("unlike_pixels", "pixels")}
@@ -178,7 +178,7 @@ SCTRANSNET = Convention(
     figures={
         **PIXELS,
         "niou_image": NIOU_IMAGE,
-        "f1": F1_AT_HALF,
+        "f1": SMOOTH_F1,
         **FALSE_ALARMS_OR_NAN,
         **TOTALS,
     },
@@ -395,7 +395,7 @@ CONVENTIONS: dict[str, Convention] = {
     "panpeiwen": replace(
         DNANET,
         source="PANPEIWEN toolbox, utils/metric.py",
-        figures={**DNANET.figures, "niou_image": NIOU_IMAGE, "f1": F1_AT_HALF},
+        figures={**DNANET.figures, "niou_image": NIOU_IMAGE, "f1": SMOOTH_F1},
         published_names={**SCTRANSNET.published_names},
         defects=("D1", "D2", "D3", "D5", "D7", "D14", "D16", "D19", "D20"),
     ),

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from irstd.errors import ConfigError
-from irstd.metrics.components import Moments, label_components
+from irstd.metrics.components import Moments, find_moments, label_components
 from irstd.metrics.inputs import (
     Array,
     check_distance,
@@ -72,8 +72,8 @@ class TargetSweep:
 
     An image is labelled only at thresholds where its prediction changes: at those between which
     and the next higher one it has a probability. So there are at most as many labellings as
-    thresholds and as distinct probabilities, and the counts are exact at each threshold. Rows and
-    columns without a probability above the lowest threshold are left out.
+    thresholds and as distinct probabilities, and the counts are exact at each threshold. Which ones
+    a data set needs, `irstd.metrics.peaks` says. Pixels below all thresholds cost next to nothing.
 
     Attributes:
         thresholds: ascending.
@@ -191,30 +191,14 @@ def _count_levels(
     exceeded: Int64[np.ndarray, "h w"], targets: Moments, n_levels: int, distance: float
 ) -> Int64[np.ndarray, "k 3"]:
     """Predicted components, pairs, and pixels of components without a target at each threshold."""
-    rows, cols = (_kept_lines(exceeded.max(axis=axis) > 0) for axis in (1, 0))
-    small = exceeded[np.ix_(rows, cols)]
-    present = np.unique(small[small > 0]).tolist()
+    rows, cols = np.nonzero(exceeded)
+    levels = exceeded[rows, cols]
     counts = np.zeros((n_levels, 3), dtype=np.int64)
-    for below, level in pairwise([0, *present]):
-        found = label_components(small >= level)
-        # The lines of a component are consecutive in both grids: its pixels move by one offset.
-        down, right = (
-            (lines - np.arange(len(lines)))[found.boxes[:, side]]
-            for side, lines in enumerate((rows, cols))
-        )
-        predicted = Moments(
-            found.areas,
-            found.row_sums + down * found.areas,
-            found.col_sums + right * found.areas,
-        )
+    for below, level in pairwise([0, *np.unique(levels).tolist()]):
+        kept = levels >= level
+        rows, cols, levels = rows[kept], cols[kept], levels[kept]
+        predicted = find_moments(rows, cols, exceeded.shape)
         pairs = match_components(targets, predicted, distance)
-        unmatched = predicted.areas.sum() - predicted.areas[pairs[:, 1]].sum()
+        unmatched = len(levels) - predicted.areas[pairs[:, 1]].sum()
         counts[below:level] = predicted.count, len(pairs), unmatched
     return counts
-
-
-def _kept_lines(active: np.ndarray) -> Int64[np.ndarray, " k"]:
-    """Lines with a pixel, and one empty line after each run of them to keep runs apart."""
-    kept = active.copy()
-    kept[1:] |= active[:-1]
-    return np.flatnonzero(kept)

@@ -9,7 +9,8 @@ the name (overlap priority, distance compensation) says.
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from irstd.metrics.assignment import assign
+from irstd.metrics.assignment import TIE_PX, assign
+from irstd.metrics.matching import match_candidates
 from irstd.metrics.scene import Pairs, Scene, sort_pairs
 
 OVERLAP = 0.5  # least IoU of a pair that needs no distance
@@ -60,16 +61,7 @@ def match_opdc_exact(scene: Scene, distance: float) -> Pairs:
     near = scene.exactly_nearer(distance)
     free_targets, free_components = _free(kept, scene.targets.count, scene.predicted.count)
     near = near.take(free_targets[near.targets] & free_components[near.predicted])
-    if not len(near):
-        return kept
-    rows, row = np.unique(near.targets, return_inverse=True)
-    cols, col = np.unique(near.predicted, return_inverse=True)
-    table = np.full((len(rows), len(cols)), np.inf)
-    table[row, col] = near.distances
-    added = assign(table)
-    return sort_pairs(
-        np.concatenate([kept, np.stack([rows[added[:, 0]], cols[added[:, 1]]], axis=1)])
-    )
+    return sort_pairs(np.concatenate([kept, match_candidates(near)]))
 
 
 def opdc_candidates(scene: Scene, distance: float, overlap: float = OVERLAP) -> Pairs:
@@ -126,13 +118,14 @@ def _assign_all(distances: Float64[np.ndarray, "n m"]) -> Pairs:
 def _within_reach(distances: Float64[np.ndarray, "n m"]) -> Int64[np.ndarray, " k"]:
     """Columns that n rows could be assigned.
 
-    These are the n nearest of each row: who takes a farther one could change to one of these that
-    is free. They are looked up only where they may be few.
+    These are the n nearest of each row, and those as near: who takes a farther one could change to
+    one of these that is free.
     """
     n, m = distances.shape
-    if m <= n * n:
+    if m <= n:
         return np.arange(m)
-    return np.unique(np.argsort(distances, axis=1, kind="stable")[:, :n])
+    farthest = np.partition(distances, n - 1, axis=1)[:, [n - 1]]
+    return np.flatnonzero((distances <= farthest + TIE_PX).any(axis=0))
 
 
 def _half_overlapping(scene: Scene) -> Pairs:

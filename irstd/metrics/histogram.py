@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int32, Int64
 from torch import Tensor
 
 from irstd.errors import ConfigError
@@ -66,8 +66,8 @@ class OverlapCurve:
 class ScoreHistogram:
     """Probabilities of target and background pixels in bins: one pass gives all pixel-level curves.
 
-    A probability p falls into bin ceil(p * bins), which is the number of thresholds k / bins, k =
-    0, 1, ..., that it exceeds; so counts at those thresholds are exact and not interpolated. The
+    The bin of a probability is the number of thresholds k / bins, k = 0, 1, ..., that it exceeds,
+    compared in float64; so counts at those thresholds are exact and not interpolated. The
     memory does not depend on the number of images.
 
     Attributes:
@@ -95,9 +95,9 @@ class ScoreHistogram:
             DataError: see `irstd.metrics.inputs.check_pair`.
         """
         check_pair(probability, mask)
-        everything, target = _bin_pixels(probability, mask, self.bins)
-        self.background += everything - target
+        target, background = bin_pixels(probability, mask, self.bins)
         self.target += target
+        self.background += background
 
     def merge(self, other: "ScoreHistogram") -> None:
         """Add the pixels of another histogram.
@@ -147,14 +147,42 @@ class ScoreHistogram:
         return tp, fp
 
 
-def _bin_pixels(probability: Array, mask: Array, bins: int) -> Int64[np.ndarray, "2 b"]:
-    """Histogram of the bins of all pixels and of the target pixels."""
+def bin_pixels(probability: Array, mask: Array, bins: int) -> Int64[np.ndarray, "2 b"]:
+    """Target and background pixels of a checked pair in each bin of a `ScoreHistogram`."""
     if isinstance(probability, Tensor):
-        level = torch.ceil(probability.detach().double() * bins).long().flatten()
+        level = _tensor_levels(probability.detach(), bins).flatten()
         inside = torch.as_tensor(mask, device=level.device).flatten() > 0
         both = [torch.bincount(x, minlength=bins + 1) for x in (level, level[inside])]
-        return torch.stack(both).cpu().numpy()
+        everything, target = torch.stack(both).cpu().numpy()
+    else:
+        levels = _levels(probability, bins)
+        pixels = levels.ravel(), levels[target_pixels(mask).reshape(levels.shape)]
+        everything, target = (np.bincount(x, minlength=bins + 1) for x in pixels)
+    return np.stack([target, everything - target])
+
+
+def _levels(probability: np.ndarray, bins: int) -> Int32[np.ndarray, "..."]:
     scaled = np.multiply(probability, bins, dtype=np.float64)
-    levels = np.ceil(scaled, out=scaled).astype(np.int32)  # few large arrays: most time is memory
-    pixels = levels.ravel(), levels[target_pixels(mask).reshape(levels.shape)]
-    return np.stack([np.bincount(x, minlength=bins + 1) for x in pixels])
+    # few large arrays: most time is memory
+    levels: Int32[np.ndarray, ...] = np.ceil(scaled, out=scaled).astype(np.int32)
+    if not _is_exact(probability.dtype.itemsize, bins):
+        thresholds = np.arange(bins + 1) / bins
+        below = np.concatenate([[-1.0], thresholds])[levels]
+        levels += (probability > thresholds[levels]).astype(np.int32) - (probability <= below)
+    return levels
+
+
+def _tensor_levels(probability: Tensor, bins: int) -> Tensor:
+    values = probability.double()
+    if _is_exact(probability.dtype.itemsize, bins):
+        return torch.ceil(values * bins).long()
+    thresholds = torch.arange(bins + 1, dtype=values.dtype, device=values.device) / bins
+    return torch.bucketize(values, thresholds)
+
+
+def _is_exact(itemsize: int, bins: int) -> bool:
+    """Whether the product of a probability and `bins` is not rounded in float64.
+
+    Of float32 it is not (24 bits of it, at most 29 of `bins`), nor by a power of two.
+    """
+    return itemsize < 8 or bins.bit_count() == 1

@@ -1,8 +1,9 @@
 """Which predicted component detects which target: one-to-one, at most a given distance apart.
 
-As many pairs as possible, and among those the smallest total distance, so the result does not
-depend on the order in which targets or components are visited (ISPANet, IEEE JSTARS 2024, section
-V-B).
+As many pairs as possible, and among those the smallest total distance (ISPANet, IEEE JSTARS 2024,
+section V-B): the number of pairs and their total distance do not depend on the order of targets and
+components. Which of several such matchings is taken does, and with it `fa_pixel`, the pixels of
+components without a target.
 """
 
 from dataclasses import dataclass
@@ -60,7 +61,15 @@ def match_components(
     Returns:
         (target, predicted component) of each pair, sorted.
     """
-    candidates = find_candidates(targets, predicted, distance)
+    return match_candidates(find_candidates(targets, predicted, distance))
+
+
+def match_candidates(candidates: Candidates) -> Int64[np.ndarray, "k 2"]:
+    """Match one-to-one among given pairs: most pairs, least total distance, first sorted list.
+
+    Returns:
+        (target, predicted component) of each pair, sorted.
+    """
     per_target = np.bincount(candidates.targets)
     per_predicted = np.bincount(candidates.predicted)
     if per_target.max(initial=0) <= 1 and per_predicted.max(initial=0) <= 1:  # nothing to choose
@@ -70,11 +79,14 @@ def match_components(
     return pairs[np.argsort(pairs[:, 0])]
 
 
-def find_candidates(targets: Moments, predicted: Moments, distance: float) -> Candidates:
+def find_candidates(
+    targets: Moments, predicted: Moments, distance: float, strict: bool = False
+) -> Candidates:
     """All pairs whose centroids are at most `distance` apart, decided in integers.
 
     With area n and coordinate sums S of a target, q and T of a component, and the limit a / b:
     distance <= a / b  <=>  b^2 ((n T_row - q S_row)^2 + (n T_col - q S_col)^2) <= (a n q)^2.
+    `strict` asks for "less than" in place of "at most".
     Only the targets within the limit of a component's row are looked at: a range of the targets
     sorted by row.
     """
@@ -88,7 +100,7 @@ def find_candidates(targets: Moments, predicted: Moments, distance: float) -> Ca
     near = np.abs(cols[i] - p_cols[j]) <= reach
     if not near.any():
         return Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    return _exactly_within(i[near], j[near], targets, predicted, _as_printed(distance))
+    return _exactly_within(i[near], j[near], targets, predicted, _as_printed(distance), strict)
 
 
 @lru_cache(maxsize=64)
@@ -102,6 +114,7 @@ def _exactly_within(
     targets: Moments,
     predicted: Moments,
     limit: Fraction,
+    strict: bool,
 ) -> Candidates:
     # object: Python's unbounded integers, for components that are very large or far from the origin
     kind = np.int64 if _fits_int64(targets, predicted, limit) else object
@@ -111,7 +124,8 @@ def _exactly_within(
     )
     squared = (n * p_rows - q * rows) ** 2 + (n * p_cols - q * cols) ** 2
     scale = n * q
-    within = (limit.denominator**2 * squared <= (limit.numerator * scale) ** 2).astype(bool)
+    compare = np.less if strict else np.less_equal
+    within = compare(limit.denominator**2 * squared, (limit.numerator * scale) ** 2).astype(bool)
     squared, scale_squared = squared[within], scale[within] ** 2
     common = np.gcd(squared, scale_squared)  # reduced: equal distances become equal floats
     ratio = (squared // common).astype(np.float64) / (scale_squared // common).astype(np.float64)

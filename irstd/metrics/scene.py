@@ -13,7 +13,7 @@ from jaxtyping import Float64, Int64
 from irstd.metrics.components import Components
 from irstd.metrics.matching import Candidates, find_candidates
 
-SEARCH_MARGIN_PX = 0.5  # more than any rounding of a distance; the test follows
+ROUNDING_MARGIN_PX = 0.5  # more than any rounding of a distance
 
 Pairs = Int64[np.ndarray, "k 2"]
 
@@ -29,7 +29,9 @@ class Scene:
 
     targets: Components
     predicted: Components
-    _found: dict[float, Candidates] = field(default_factory=dict, init=False, repr=False)
+    _found: dict[tuple[float, bool], Candidates] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @cached_property
     def touching(self) -> Pairs:
@@ -88,21 +90,19 @@ class Scene:
 
     def nearer(self, distance: float) -> Pairs:
         """The pairs whose distance in floating point is below `distance` pixels, sorted."""
-        found = self._near(distance)
+        found = self._near(distance + ROUNDING_MARGIN_PX, strict=False)
         pairs = sort_pairs(np.stack([found.targets, found.predicted], axis=1))
         return pairs[self.pair_distances(pairs) < distance]
 
     def exactly_nearer(self, distance: float) -> Candidates:
         """The pairs closer than `distance` pixels, decided in integers, in any order."""
-        found = self._near(distance)
-        return found.take(found.distances < distance)
+        return self._near(distance, strict=True)
 
-    def _near(self, distance: float) -> Candidates:
-        """The pairs in range and some beyond."""
-        if distance not in self._found:
-            limit = distance + SEARCH_MARGIN_PX
-            self._found[distance] = find_candidates(self.targets, self.predicted, limit)
-        return self._found[distance]
+    def _near(self, distance: float, *, strict: bool) -> Candidates:
+        limit = distance, strict
+        if limit not in self._found:
+            self._found[limit] = find_candidates(self.targets, self.predicted, *limit)
+        return self._found[limit]
 
     @cached_property
     def _contacts(self) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]:

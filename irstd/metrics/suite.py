@@ -7,6 +7,7 @@ every convention takes the counts that its figures need.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -17,7 +18,7 @@ from irstd.metrics.conventions import SMOOTH, Convention, Rule, find_convention
 from irstd.metrics.counts import rule_counts, scene_counts
 from irstd.metrics.curves import DistanceCurve, distance_curve
 from irstd.metrics.figures import CURVE_STEPS, RateCurve, Values, evaluate_figures, rate_curve
-from irstd.metrics.histogram import ScoreHistogram
+from irstd.metrics.histogram import bin_pixels
 from irstd.metrics.inputs import (
     Array,
     check_distance,
@@ -59,8 +60,11 @@ class MetricSuite:
 
         Raises:
             ConfigError: no or an unknown convention, threshold outside [0, 1], distance negative or
-                not finite, distance or size given although no convention takes it, size below 1.
+                not finite, distance or size given although no convention takes it, size below 1, a
+                number that is none, one name in place of a sequence of names.
         """
+        if isinstance(names, str):
+            raise ConfigError(f"conventions: expected a list of names, got the text {names!r}")
         if not names:
             raise ConfigError("conventions: expected at least one name, got none")
         self.conventions = {name: find_convention(name) for name in names}
@@ -71,6 +75,7 @@ class MetricSuite:
         if size is not None:
             self._check_size(size)
         self._rows: dict[str, list[Float64[np.ndarray, " columns"]]] = {n: [] for n in names}
+        self._scores = np.zeros((2, CURVE_STEPS + 1), dtype=np.int64)
         self._bins: list[Int64[np.ndarray, " bins"]] = []
         self._moments: list[tuple[Moments, Moments]] = []
 
@@ -98,7 +103,7 @@ class MetricSuite:
         for position, target in enumerate(targets):
             self._count(target, {kind: images[position] for kind, images in predicted.items()})
         if any(convention.curve_steps for convention in self.conventions.values()):
-            self._bins.extend(_histograms(probability, mask))
+            self._add_scores(probability, mask)
 
     def merge(self, other: "MetricSuite") -> None:
         """Add the images that another object has counted.
@@ -113,6 +118,7 @@ class MetricSuite:
             )
         for name, rows in other._rows.items():
             self._rows[name].extend(rows)
+        self._scores += other._scores
         self._bins.extend(other._bins)
         self._moments.extend(other._moments)
 
@@ -120,6 +126,7 @@ class MetricSuite:
         """Forget all images."""
         for rows in self._rows.values():
             rows.clear()
+        self._scores[:] = 0
         self._bins.clear()
         self._moments.clear()
 
@@ -158,7 +165,8 @@ class MetricSuite:
         counts = np.array(self._rows[name], dtype=np.float64).reshape(-1, len(convention.counted))
         if not convention.binned:
             return counts
-        return np.concatenate([counts, self._all_bins], axis=1)
+        bins = np.array(self._bins, dtype=np.int64).reshape(-1, self._scores.size)
+        return np.concatenate([counts, bins], axis=1)
 
     def roc(self, name: str) -> RateCurve:
         """ROC and precision of the pixels at the thresholds of the published code.
@@ -169,7 +177,7 @@ class MetricSuite:
         steps = self._convention(name).curve_steps
         if steps is None:
             raise ConfigError(f"convention {name!r} has no ROC curve of its own")
-        target, background = np.split(self._all_bins.sum(axis=0), 2)
+        target, background = self._scores
         return rate_curve(target, background, steps, SMOOTH)
 
     def distance_curve(self, distances: Sequence[float]) -> DistanceCurve:
@@ -179,8 +187,13 @@ class MetricSuite:
             distances: in pixels.
 
         Raises:
-            ConfigError: a distance is negative or not finite.
+            ConfigError: no convention leaves the distance open, or one is negative or not finite.
         """
+        if not self._distance_open:
+            raise ConfigError(
+                f"no curve over distances: none of {', '.join(self.conventions)} leaves the "
+                "distance open; count ispanet as well"
+            )
         return distance_curve(self._moments, distances)
 
     def _convention(self, name: str) -> Convention:
@@ -209,8 +222,10 @@ class MetricSuite:
                 f"size: got {size}, but none of {', '.join(self.conventions)} divides by a size; "
                 "leave it out"
             )
-        if size < 1:
-            raise ConfigError(f"size: expected at least 1 pixel, got {size}")
+        if not isinstance(size, Integral) or size < 1:
+            raise ConfigError(
+                f"size: expected the side in pixels, a whole number of at least 1, got {size!r}"
+            )
 
     def _binarise(self, probability: Array) -> dict[bool, Bool[np.ndarray, "n h w"]]:
         """Predicted pixels for each way of binarising that is needed, by `eight_bit`."""
@@ -238,11 +253,23 @@ class MetricSuite:
                 counts = dict.fromkeys(counts, 0.0) | {"images": 1.0}
             row = [counts[column] for column in convention.counted]
             self._rows[name].append(np.array(row, dtype=np.float64))
-        self._moments.append((scene.targets.moments, scene.predicted.moments))
+        if self._distance_open:
+            self._moments.append((scene.targets.moments, scene.predicted.moments))
+
+    def _add_scores(self, probability: Array, mask: Array) -> None:
+        """Bin the pixels; of each image by itself only if a figure needs that."""
+        if not any(convention.binned for convention in self.conventions.values()):
+            self._scores += bin_pixels(probability, mask, CURVE_STEPS)
+            return
+        images = (array.reshape(-1, *array.shape[-2:]) for array in (probability, mask))
+        for one, its_mask in zip(*images, strict=True):
+            scores = bin_pixels(one, its_mask, CURVE_STEPS)
+            self._scores += scores
+            self._bins.append(scores.ravel())
 
     @property
-    def _all_bins(self) -> Int64[np.ndarray, "images bins"]:
-        return np.array(self._bins, dtype=np.int64).reshape(-1, 2 * (CURVE_STEPS + 1))
+    def _distance_open(self) -> bool:
+        return any(convention.distance_open for convention in self.conventions.values())
 
     @property
     def _settings(self) -> str:
@@ -250,14 +277,3 @@ class MetricSuite:
         ways = [(name, self.threshold, c.distance_px) for name, c in self.conventions.items()]
         size = "" if self.size is None else f" of size {self.size}"
         return ", ".join(map(str, ways)) + size
-
-
-def _histograms(probability: Array, mask: Array) -> list[Int64[np.ndarray, " bins"]]:
-    """Bins of target and then of background pixels of each image, in the order of BINS."""
-    images = (array.reshape(-1, *array.shape[-2:]) for array in (probability, mask))
-    found = []
-    for pair in zip(*images, strict=True):
-        histogram = ScoreHistogram(CURVE_STEPS)
-        histogram.update(*pair)
-        found.append(np.concatenate([histogram.target, histogram.background]))
-    return found

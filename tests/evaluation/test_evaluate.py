@@ -9,6 +9,7 @@ from irstd.evaluation.evaluate import (
     split_hash,
     total_figures,
 )
+from irstd.evaluation.maps import MapPredictor
 from irstd.inference.predictor import Predictor
 from irstd.metrics import DetectionMetrics
 
@@ -74,6 +75,7 @@ def test_score_figures_follow_from_the_tables(found: Evaluation) -> None:
         before = sum(entered)
     assert found.figures["average_precision_target"] == pytest.approx(expected)
     assert found.figures["ece"] == found.calibration.ece
+    assert found.figures["ece_above_lowest"] == found.calibration.ece_above_lowest
 
 
 def test_the_operating_threshold_is_one_of_the_curve(
@@ -83,6 +85,18 @@ def test_the_operating_threshold_is_one_of_the_curve(
     found = evaluate_images(predictor, data, rows, 0.37, 2.0, lambda *_: None)
     at = found.over_threshold.thresholds == 0.37
     assert found.over_threshold.pd[at] == found.figures["pd"]
+
+
+def test_curves_have_thresholds_between_scores_however_close(data: PreparedData) -> None:
+    (row,) = np.flatnonzero(data.index["id"] == "mixed").tolist()
+    probability = np.zeros((48, 81), dtype=np.float32)
+    probability[31, 31], probability[40, 60] = 0.9999, 0.9997  # a hit and a false alarm
+    maps = MapPredictor(iter([probability]))
+    found = evaluate_images(maps, data, [row], 0.5, 2.0, lambda *_: None)
+    response = found.free_response
+    assert response.thresholds.tolist() == [np.float32(0.9999), np.float32(0.9997), 0.5, 0.0]
+    assert response.false_per_image.tolist() == [0.0, 0.0, 1.0, 1.0]
+    assert response.pd.tolist() == [0.0, 1.0, 1.0, 1.0]
 
 
 def test_speed_is_counted(found: Evaluation) -> None:

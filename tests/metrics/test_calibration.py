@@ -31,22 +31,25 @@ def test_curve_and_error_equal_the_definition() -> None:
     assert curve.high.tolist() == [(k + 1) / 8 for k in range(8)]
     assert curve.pixels.tolist() == [int(part.sum()) for part in inside]
     rounding = 1 / 2048  # a score counts as the middle of its bin
-    expected = 0.0
+    errors = []
     for position, part in enumerate(inside):
         score, share = probability[part].mean(), mask[part].mean()
         assert curve.score[position] == pytest.approx(score, abs=rounding)
         assert curve.target_share[position] == pytest.approx(share, rel=1e-12)
-        expected += abs(score - share) * part.sum() * (position > 0)
-    expected /= sum(part.sum() for part in inside[1:])
-    assert curve.ece == pytest.approx(expected, abs=rounding)
-    assert curve.ece > 0.05
+        errors.append(abs(score - share) * part.sum())
+    assert curve.ece == pytest.approx(sum(errors) / mask.size, abs=rounding)
+    above = sum(errors[1:]) / sum(part.sum() for part in inside[1:])
+    assert curve.ece_above_lowest == pytest.approx(above, abs=rounding)
+    assert curve.ece > 0.03
+    assert curve.ece_above_lowest > curve.ece + 0.02
 
 
 def test_a_calibrated_score_has_no_error() -> None:
     probability = np.repeat([[0.25, 0.75]], 400, axis=0)
     mask = np.zeros((400, 2))
     mask[:100, 0] = mask[:300, 1] = 1
-    assert calibration_curve(histogram(probability, mask)).ece <= 1 / 2048
+    curve = calibration_curve(histogram(probability, mask))
+    assert max(curve.ece, curve.ece_above_lowest) <= 1 / 2048
 
 
 def test_background_without_score_does_not_hide_the_error() -> None:
@@ -55,14 +58,22 @@ def test_background_without_score_does_not_hide_the_error() -> None:
     mask[0, :5] = 1
     curve = calibration_curve(histogram(probability, mask))
     assert curve.pixels[0] == 9990
-    assert curve.ece == pytest.approx(0.5, abs=1 / 2048)
+    assert curve.ece_above_lowest == pytest.approx(0.5, abs=1 / 2048)
+    assert curve.ece == pytest.approx(0.5 * 10 / 10_000, abs=1e-6)
 
 
 def test_without_a_score_above_the_lowest_interval_the_error_is_undefined() -> None:
     curve = calibration_curve(histogram(np.full((3, 3), 0.01), np.zeros((3, 3))))
-    assert math.isnan(curve.ece)
+    assert math.isnan(curve.ece_above_lowest)
+    assert curve.ece == pytest.approx(0.01, abs=1 / 2048)
     assert curve.target_share[0] == 0.0
     assert np.isnan(curve.target_share[1:]).all()
+
+
+def test_without_pixels_both_errors_are_undefined() -> None:
+    curve = calibration_curve(ScoreHistogram())
+    assert math.isnan(curve.ece)
+    assert math.isnan(curve.ece_above_lowest)
 
 
 @pytest.mark.parametrize("intervals", [1, 7])

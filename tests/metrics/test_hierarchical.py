@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from fractions import Fraction
 from typing import Any
 
@@ -150,3 +151,30 @@ def test_many_components_against_few_targets_need_no_large_table():
     nearest = image.distances.argmin(axis=1)
     assert image.predicted.count > 200
     assert match_opdc(image, 3.0).tolist() == [[0, nearest[0]], [1, nearest[1]]]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_noisy_map_needs_no_large_table(turned):
+    rng = np.random.default_rng(0)
+    target, predicted = np.zeros((2, 256, 256), dtype=bool)
+    target[8::32, 8::16] = True
+    predicted[rng.random(target.shape) > 0.965] = True
+    image = scene(predicted, target) if turned else scene(target, predicted)
+    assert sorted([image.targets.count, image.predicted.count]) == [128, 2001]
+    tracemalloc.start()
+    pairs = match_opdc(image, 3.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    nearest = image.distances.min(axis=int(not turned))
+    assert (nearest < 2).sum() * 0.9 < len(pairs) <= (nearest < 3).sum()
+    assert peak < 8 * image.distances.nbytes  # of 2 MB; 2001 x 2001 numbers are 32 MB
+
+
+def test_closer_than_is_decided_in_integers():
+    target = np.zeros((12, 12), dtype=bool)
+    target[1:11, 1:11] = True
+    predicted = target.copy()
+    predicted[5, [4, 11]] = False, True  # one of 100 pixels moved by 7: 0.07 apart
+    image = scene(target, predicted)
+    assert len(image.exactly_nearer(0.07)) == 0
+    assert len(image.exactly_nearer(0.08)) == 1

@@ -53,6 +53,20 @@ def test_each_point_equals_thresholding(seed, bins):
         assert overlap.f1[position] == 2 * tp / (2 * tp + fp + (mask & ~above).sum())
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("bins", [10, 100, 200, 1024])
+def test_thresholds_themselves_and_their_neighbours_are_exact(bins, kind):
+    """Some products such as 0.035 * 200 are rounded up in floating point."""
+    exact = np.arange(bins + 1, dtype=kind) / kind(bins)
+    near = np.concatenate([exact, np.nextafter(exact, kind(0)), np.nextafter(exact, kind(1))])
+    probability = near[None]
+    above = probability.astype(np.float64)[..., None] > np.arange(bins + 1) / bins
+    expected = np.bincount(above.sum(axis=-1).ravel(), minlength=bins + 1)
+    mask = np.zeros(probability.shape)
+    for image in ((probability, mask), (torch.from_numpy(probability), torch.from_numpy(mask))):
+        np.testing.assert_array_equal(histogram([image], bins).background, expected)
+
+
 def test_area_is_the_share_of_ordered_pairs():
     rng = np.random.default_rng(3)
     probability = rng.integers(0, 9, (20, 20)) / 8

@@ -1,3 +1,4 @@
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -74,6 +75,17 @@ def test_components_far_from_the_origin_are_compared_without_overflow():
     other = moments((area - 1, (area - 1) * (shift + 2), (area - 1) * shift))
     assert len(match_components(target, other, 2.0)) == 1
     assert len(match_components(target, other, 1.999999999)) == 0
+
+
+@pytest.mark.parametrize("hundredths", [7, 14, 17])
+def test_a_strict_limit_is_decided_in_integers_too(hundredths):
+    """Each of these limits is more than the root of its square in floating point."""
+    limit = hundredths / 100
+    assert math.sqrt(hundredths**2 / 100**2) < limit
+    target, other = moments((100, 0, 0)), moments((100, 0, hundredths))
+    assert len(find_candidates(target, other, limit)) == 1
+    assert len(find_candidates(target, other, limit, strict=True)) == 0
+    assert len(find_candidates(target, moments((100, 0, hundredths - 1)), limit, strict=True)) == 1
 
 
 def test_a_limit_with_many_digits_is_taken_as_printed():

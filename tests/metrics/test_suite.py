@@ -79,6 +79,24 @@ def test_other_thresholds_equal_the_published_codes(published):
         assert found["sgmp"]["pd"] == pytest.approx(codes["sgmp"]["target_pd"][step])
 
 
+def test_f1_and_image_iou_follow_the_threshold_although_their_codes_do_not(published):
+    images = [published.images[name] for name in published.sets["s256"]]
+    suite = counted(images, ["sctransnet", "mpcnet", "panpeiwen"], threshold=0.3)
+    found, ious = suite.compute(), []
+    for probability, mask in images:
+        predicted = probability > 0.3
+        ious.append((predicted & (mask > 0)).sum() / max((predicted | (mask > 0)).sum(), 1))
+    for name in ("sctransnet", "panpeiwen"):
+        assert found[name]["niou_image"] == pytest.approx(np.mean(ious), rel=1e-12)
+    for name, figures in found.items():
+        roc = suite.roc(name)
+        recall, precision = roc.tpr[3], roc.precision[3]
+        expected = 2 * recall * precision / (recall + precision + 1e-5)
+        assert figures["f1"] == pytest.approx(expected, rel=1e-12)
+        assert figures["f1"] != published.figures(name, published.sets["s256"])["f1"]
+        assert "both follow the threshold" in CONVENTIONS[name].notes["D19"]
+
+
 def test_mtunet_at_its_second_threshold(published):
     expected = published.codes["mtunet"]["per_set"]["mosaic1024"]
     logit_one = 1 / (1 + math.exp(-1))
@@ -144,11 +162,16 @@ def test_a_size_is_checked_and_changes_no_figure(golden):
     ("arguments", "message"),
     [
         ({"names": []}, "expected at least one name"),
+        ({"names": "ispanet"}, "expected a list of names, got the text 'ispanet'"),
+        ({"names": ["ispanet"], "threshold": "0.5"}, "threshold: expected a .*got '0.5'"),
+        ({"names": ["ispanet"], "distance": "2"}, "distance: expected a .*got '2'"),
+        ({"names": ["dnanet"], "size": "256"}, "size: expected .* whole number .*got '256'"),
+        ({"names": ["dnanet"], "size": 256.0}, "size: expected .* whole number .*got 256.0"),
         ({"names": ["ispanet", "dice"]}, "unknown convention 'dice'"),
         ({"names": ["ispanet"], "threshold": 1.5}, "threshold: .*got 1.5"),
         ({"names": ["dnanet", "opdc"], "distance": 2.0}, "none of dnanet, opdc leaves it open"),
         ({"names": ["sgmp", "acm"], "size": 256}, "none of sgmp, acm divides by a size"),
-        ({"names": ["dnanet"], "size": 0}, "size: expected at least 1 pixel, got 0"),
+        ({"names": ["dnanet"], "size": 0}, "size: expected .* at least 1, got 0"),
     ],
 )
 def test_wrong_settings_are_refused(arguments, message):
@@ -180,3 +203,43 @@ def test_what_was_not_counted_is_refused():
         suite.table("opdc")
     with pytest.raises(ConfigError, match="'ispanet' has no ROC curve of its own"):
         suite.roc("ispanet")
+
+
+def test_histograms_of_single_images_are_kept_only_where_a_figure_needs_them(golden, monkeypatch):
+    images = [golden.cases[name] for name in golden.sets["s256"][:3]]
+    batch = tuple(np.stack(arrays)[:, None] for arrays in zip(*images, strict=True))
+    calls = []
+    monkeypatch.setattr("irstd.metrics.histogram.check_pair", lambda *pair: calls.append(pair))
+    monkeypatch.setattr("irstd.metrics.suite.check_pair", lambda *pair: calls.append(pair))
+    summed = counted([batch], ["dnanet", "sgmp"])
+    assert len(calls) == 1
+    single = counted(images, ["dnanet", "agpcnet"])
+    assert not summed._bins
+    assert len(single._bins) == 3
+    for rate in ("tpr", "fpr", "precision"):
+        expected = getattr(single.roc("dnanet"), rate)
+        assert np.array_equal(getattr(summed.roc("dnanet"), rate), expected)
+    summed.merge(counted(images, ["dnanet", "sgmp"]))
+    assert summed._scores.sum() == 2 * 3 * 256 * 256
+    summed.reset()
+    assert summed._scores.sum() == 0
+
+
+def test_the_curve_over_distances_is_of_the_open_convention_alone(golden):
+    case = golden.cases["perfect_multi"]
+    message = "none of dnanet, opdc leaves the distance open; count ispanet as well"
+    with pytest.raises(ConfigError, match=message):
+        counted([case], ["dnanet", "opdc"]).distance_curve([1.0])
+    with pytest.raises(ConfigError, match="none of dnanet leaves the distance open"):
+        DetectionMetrics("dnanet").distance_curve([1.0])
+    assert counted([case], ["dnanet", "ispanet"]).distance_curve([1.0]).pd.tolist() == [1.0]
+
+
+def test_mirroring_may_change_the_pixels_of_unmatched_components_but_no_number_of_pairs():
+    mask, probability = np.zeros((2, 9, 21))
+    mask[4, 10] = 1
+    probability[4, 8] = probability[4, 11:14] = 0.9  # two components 2 px away; one is larger
+    upright = counted([(probability, mask)], ["ispanet"]).compute()["ispanet"]
+    mirrored = counted([(probability[:, ::-1], mask[:, ::-1])], ["ispanet"]).compute()["ispanet"]
+    changed = {k for k in upright if upright[k] != pytest.approx(mirrored[k], nan_ok=True)}
+    assert changed == {"fa_pixel"}
