@@ -80,12 +80,16 @@ def evaluate(
     predictions: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with a score map or mask per image: ID.png (8 or 16 bit), ID.npy, ID.mat."
+            help="Folder with a score map or mask per image, ID and .png, .bmp, .tif, .tiff "
+            "(grey, 8 or 16 bit), .npy or .mat (version 5 to 7); or written by `irstd evaluate`."
         ),
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of images to evaluate on, instead of the prepared test part."),
+        typer.Option(
+            help="Folder of images to evaluate on, instead of the prepared test part; subfolders "
+            "are sequences: the bootstrap draws each as a whole."
+        ),
     ] = None,
     masks: Annotated[
         Path | None, typer.Option(help="Folder with their masks: ID, ID_pixels0, ID_mask or ID_gt.")
@@ -93,12 +97,24 @@ def evaluate(
     empty: Annotated[
         Path | None, typer.Option(help="Folder of images without any target; needs no masks.")
     ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="Text file, one ID a line: only these of --images, --masks and maps."),
+    ] = None,
     convention: Annotated[
         str | None,
         typer.Option(
             help="How to count beside ispanet: all, or names with commas between. "
             "Default: evaluate.convention."
         ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Side of the square images, if a convention divides by it."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="What the results call it. Default: the network, or for maps OUTPUT."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for the results of a file.")
@@ -108,7 +124,7 @@ def evaluate(
 ) -> None:
     """Measure a trained network, or any file (with -o), on the test part."""
     if network is not None:
-        files = weights, onnx, predictions, images, masks, empty, convention
+        files = weights, onnx, predictions, images, masks, empty, split, convention, size, name
         _no_file_options(network, *files, output, published, overwrite)
         from irstd.stages.evaluate import evaluate as stage
 
@@ -117,7 +133,7 @@ def evaluate(
     from irstd.evaluation.folders import Folders
     from irstd.stages.evaluate_file import evaluate_file
 
-    has_folders = (images, masks, empty) != (None, None, None)
+    places = images, masks, empty, split
     metrics = evaluate_file(
         Path(),
         _params(),
@@ -126,8 +142,10 @@ def evaluate(
         onnx=onnx,
         predictions=predictions,
         network=published,
-        folders=Folders(images, masks, empty) if has_folders else None,
+        folders=None if places == (None,) * 4 else Folders(*places),
         convention=convention,
+        size=size,
+        name=name,
         overwrite=overwrite,
     )
     typer.echo(f"{output}: IoU {metrics['iou']:.4f} on {metrics['n_images']} images")

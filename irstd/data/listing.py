@@ -87,8 +87,12 @@ def find_list(folder: Path, published: SplitList) -> Path:
     return found[0]
 
 
-def read_list(file: Path) -> list[str]:
+def read_list(file: Path, plain: bool = True) -> list[str]:
     """Read the ids of a list: one a line, any newline, blanks stripped, empty lines dropped.
+
+    Args:
+        file: the list.
+        plain: whether paths are made of the ids, so that each must be a plain file name.
 
     Raises:
         DataError: not UTF-8 text, or an id is not a plain file name.
@@ -101,7 +105,8 @@ def read_list(file: Path) -> list[str]:
     for number, line in enumerate(text.splitlines(), start=1):
         name = line.strip()
         if name:
-            _check_id(name, f"{file}: line {number}")
+            if plain:
+                _check_id(name, f"{file}: line {number}")
             ids.append(name)
     return ids
 

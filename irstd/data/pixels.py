@@ -7,8 +7,10 @@ BT.601-7, section 2.5.1, in integers, so that equal channels keep their value in
     grey = floor((299 R + 587 G + 114 B + 500) / 1000)
 """
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -18,6 +20,13 @@ from irstd.errors import DataError
 
 RED, GREEN, BLUE = 299, 587, 114
 """Weights of ITU-R BT.601 in thousandths."""
+
+PNG, BMP = b"\x89PNG\r\n\x1a\n", b"BM"
+TIFF = {b"II*\0": "<", b"MM\0*": ">"}
+"""First bytes of files, for TIFF with the byte order."""
+
+TIFF_WIDTH, TIFF_HEIGHT, TIFF_SHORT = 256, 257, 3
+"""Tags of TIFF 6.0, section 8, and its type of 16 bits."""
 
 Grey = Shaped[np.ndarray, "h w"]
 """Native grey values: uint8 or uint16, (H, W)."""
@@ -97,15 +106,25 @@ def to_grey(pixels: Shaped[np.ndarray, "..."]) -> Grey:
     return grey
 
 
+def decode_values(content: bytes) -> Grey:
+    """Grey values of the bytes of a file whose values are numbers, not light: a score map.
+
+    Args:
+        content: of the file.
+
+    Raises:
+        DataError: as `read_grey`; or the channels differ, or pixels are transparent. Messages do
+            not name the file.
+    """
+    pixels = _decode(content)
+    if pixels.ndim == 3 and not bool(np.all(pixels[..., 3:] == np.iinfo(pixels.dtype).max)):
+        raise DataError("expected opaque pixels, got transparency; export grey values alone")
+    return _one_channel(pixels, "grey values")
+
+
 def decode_mask(content: bytes) -> UInt8[np.ndarray, "h w"]:
     """`read_mask` for the bytes of a file; messages do not name the file."""
-    pixels = _decode(content)
-    if pixels.ndim == 3:
-        if not bool(np.all(pixels == pixels[..., :1])):
-            raise DataError(
-                "expected a mask with equal channels, got colours; export it as a binary grey image"
-            )
-        pixels = pixels[..., 0]
+    pixels = _one_channel(_decode(content), "a mask")
     values = np.unique(pixels)
     if not (set(values.tolist()) <= {0, 1} or set(values.tolist()) <= {0, 255}):
         shown = ", ".join(str(value) for value in values[:6])
@@ -115,6 +134,35 @@ def decode_mask(content: bytes) -> UInt8[np.ndarray, "h w"]:
             "threshold it by the rule its authors state, then add it again"
         )
     return (pixels > 0).astype(np.uint8)
+
+
+def stated_size(file: BinaryIO) -> tuple[int, int]:
+    """Height and width that a PNG, BMP or TIFF file states, read before its pixels are decoded.
+
+    Args:
+        file: open at its beginning; of a TIFF file the first page counts.
+
+    Raises:
+        DataError: another kind of file, or its header is damaged; the message does not name it.
+    """
+    head = file.read(26)
+    try:
+        if head.startswith(PNG) and head[12:16] == b"IHDR":
+            width, height = struct.unpack_from(">II", head, 16)
+        elif head.startswith(BMP):
+            is_short = head[14:18] == struct.pack("<I", 12)  # the header of OS/2
+            form = "<HH" if is_short else "<ii"
+            width, height = struct.unpack_from(form, head, 18)
+        elif head[:4] in TIFF:
+            width, height = _tiff_size(file, head)
+        else:
+            raise DataError(
+                "expected a PNG, BMP or TIFF image, but it is damaged or of another kind; save it "
+                "again"
+            )
+    except struct.error as error:
+        raise DataError("expected an image, but its header is damaged; copy it again") from error
+    return abs(height), width  # BMP: negative if the first row comes first
 
 
 def count_pages(path: Path) -> int:
@@ -143,7 +191,7 @@ def _read(path: Path, decode: Callable[[bytes], Grey]) -> Grey:
 
 
 def _decode(content: bytes) -> Shaped[np.ndarray, "..."]:
-    """Decode to (H, W) or (H, W, 3) in OpenCV's channel order (blue, green, red), alpha dropped."""
+    """Decode to (H, W), or (H, W, 3 or 4) in OpenCV's order (blue, green, red, alpha)."""
     if not content:
         raise DataError("expected an image, but the file is empty; copy it again")
     try:
@@ -156,7 +204,39 @@ def _decode(content: bytes) -> Shaped[np.ndarray, "..."]:
             "copy it again"
         )
     _check_depth(pixels)
-    return np.ascontiguousarray(pixels[..., :3]) if pixels.ndim == 3 else pixels
+    return pixels
+
+
+def _one_channel(pixels: Shaped[np.ndarray, "..."], what: str) -> Grey:
+    """(H, W) of decoded pixels whose colours are equal; alpha is dropped.
+
+    Raises:
+        DataError: they differ.
+    """
+    if pixels.ndim == 2:
+        return pixels
+    if not bool(np.all(pixels[..., 1:3] == pixels[..., :1])):
+        raise DataError(
+            f"expected {what} with equal channels, got colours; export it as a grey image"
+        )
+    return np.ascontiguousarray(pixels[..., 0])
+
+
+def _tiff_size(file: BinaryIO, head: bytes) -> tuple[int, int]:
+    """Width and height in the first directory; `struct.error` where the file ends."""
+    order = TIFF[head[:4]]
+    file.seek(*struct.unpack_from(f"{order}I", head, 4))
+    (count,) = struct.unpack(f"{order}H", file.read(2))
+    found: dict[int, int] = {}
+    for _ in range(count):
+        entry = file.read(12)
+        tag, kind = struct.unpack_from(f"{order}HH", entry)
+        if tag in (TIFF_WIDTH, TIFF_HEIGHT):
+            (value,) = struct.unpack_from(f"{order}{'H' if kind == TIFF_SHORT else 'I'}", entry, 8)
+            found.setdefault(tag, value)
+    if len(found) < 2:
+        raise DataError("expected a TIFF image, but it states no size; save it again")
+    return found[TIFF_WIDTH], found[TIFF_HEIGHT]
 
 
 def _check_depth(pixels: Shaped[np.ndarray, "..."]) -> None:

@@ -2,13 +2,15 @@
 
 | file | content |
 |---|---|
-| `conventions.json` | of each convention figures, bootstrap intervals, source, defects, names |
+| `conventions.json` | of each convention figures, intervals, conditions, source, defects, names |
 | `conventions.csv` | the figures, a row per convention; an empty cell is undefined or not counted |
 | `conventions/<name>.parquet` | a row per image: id, sequence if there are any, and its counts |
 
+Conditions are the threshold and the matching distance in pixels, null where a rule has none.
 Figures are functions of sums of the counts (`irstd.metrics.suite.MetricSuite.figures`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -71,7 +73,7 @@ def write_conventions(
         units = unit_sums(suite.table(name), sequences)
         bounds = bootstrap_intervals(units, *drawn, partial(suite.figures, name))
         intervals = {key: asdict(interval) for key, interval in bounds.items()}
-        content[name] = _described(name) | {"figures": values, "intervals": intervals}
+        content[name] = _described(suite, name) | {"figures": values, "intervals": intervals}
     write_json(folder / JSON_FILE, content)
     table = pd.DataFrame.from_dict(figures, orient="index")
     table.to_csv(folder / CSV_FILE, index_label="convention", lineterminator="\n")
@@ -81,9 +83,12 @@ def write_conventions(
     return content
 
 
-def _described(name: str) -> dict[str, Any]:
-    convention = CONVENTIONS[name]
+def _described(suite: MetricSuite, name: str) -> dict[str, Any]:
+    convention = suite.conventions[name]
+    distance = convention.distance_px
     return {
+        "threshold": suite.threshold,
+        "distance_px": distance if math.isfinite(distance) else None,
         "source": convention.source,
         "defects": convention.notes,
         "published_names": convention.published_names,

@@ -1,11 +1,18 @@
-"""Images and masks in plain folders, one file each, as a test part of their own."""
+"""Images and masks in plain folders, one file each, as a test part of their own.
 
+Images in a subfolder are the frames of one video, the sequence of that name, in the order of the
+numbers in their names.
+"""
+
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from irstd.data.listing import read_list
 from irstd.data.pixels import read_grey, read_mask
 from irstd.data.sources import RawImage
 from irstd.errors import ConfigError, DataError
@@ -22,17 +29,19 @@ class Folders:
     """Where the images stand.
 
     Attributes:
-        images: with one file per image; its name without suffix is the image's id.
+        images: with one file per image; its relative path without suffix is the image's id.
         masks: with one file per image, named after it, see `MASK_ENDINGS`.
         empty: with images that hold no target and need no mask.
+        split: text file with one id a line: of `images` and `masks` only these count.
     """
 
     images: Path | None = None
     masks: Path | None = None
     empty: Path | None = None
+    split: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse images without masks, masks without images, and nothing at all.
+        """Refuse images without masks, masks or a list without images, and nothing at all.
 
         Raises:
             ConfigError: so it is.
@@ -42,11 +51,18 @@ class Folders:
                 "expected --images with --masks, --empty for images without any target, or both; "
                 f"got --images {self.images}, --masks {self.masks}, --empty {self.empty}"
             )
+        if self.split is not None and self.images is None:
+            raise ConfigError(f"--split {self.split}: expected --images, of which it lists some")
 
     @property
     def given(self) -> list[Path]:
         """The folders that are named."""
         return [path for path in (self.images, self.masks, self.empty) if path is not None]
+
+    @property
+    def files(self) -> list[Path]:
+        """All that is read: the folders and the list."""
+        return self.given if self.split is None else [*self.given, self.split]
 
 
 def read_folders(folders: Folders) -> Iterator[RawImage]:
@@ -54,10 +70,10 @@ def read_folders(folders: Folders) -> Iterator[RawImage]:
 
     Raises:
         DataError: a folder is missing or empty, an image has no mask or several, a mask no image,
-            two images one name (before the first image comes); a file is unreadable or a mask not
-            binary (when its turn comes).
+            two images one name, an id of the list no image (before the first image comes); a file
+            is unreadable or a mask not binary (when its turn comes).
     """
-    images = _one_each(folders.images)
+    images = _listed(_one_each(folders.images), folders)
     empty = _one_each(folders.empty)
     refuse(f"{folders.empty}: images that are in {folders.images} too", set(images) & set(empty))
     masks = _pair(images, _one_each(folders.masks), folders)
@@ -71,9 +87,13 @@ def refuse(what: str, names: Sequence[str] | set[str]) -> None:
         DataError: says what is wrong with them and lists the first.
     """
     if names:
-        shown = sorted(names)
-        more = f" and {len(shown) - LISTED} more" if len(shown) > LISTED else ""
-        raise DataError(f"{what}: {', '.join(shown[:LISTED])}{more}")
+        raise DataError(f"{what}: {shown(names)}")
+
+
+def shown(names: Sequence[str] | set[str]) -> str:
+    """Names for a message: the first, and how many more there are."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(sorted(names)[:LISTED]) + more
 
 
 def files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
@@ -105,10 +125,21 @@ def _one_each(folder: Path | None) -> dict[str, Path]:
     return {name: path for name, (path,) in found.items()}
 
 
+def _listed(images: dict[str, Path], folders: Folders) -> dict[str, Path]:
+    """The images that the list names, or all without one."""
+    if folders.split is None:
+        return images
+    ids = set(read_list(folders.split, plain=False))
+    refuse(f"{folders.split}: ids without an image in {folders.images}", ids - set(images))
+    if not ids:
+        raise DataError(f"{folders.split}: expected one id a line, the file is empty")
+    return {id: path for id, path in images.items() if id in ids}
+
+
 def _pair(
     images: Mapping[str, Path], masks: Mapping[str, Path], folders: Folders
 ) -> dict[str, Path]:
-    """The mask of each image; each mask belongs to one."""
+    """The mask of each image; each mask belongs to one, if the images are not chosen by a list."""
     candidates = {
         id: [name for ending in MASK_ENDINGS if (name := f"{id}{ending}") in masks] for id in images
     }
@@ -122,15 +153,34 @@ def _pair(
         f"{where}; images with several", [id for id, names in candidates.items() if len(names) > 1]
     )
     pairs = {id: name for id, (name,) in candidates.items()}
-    refuse(f"{where}; masks without an image in {folders.images}", set(masks) - set(pairs.values()))
+    if folders.split is None:
+        surplus = set(masks) - set(pairs.values())
+        refuse(f"{where}; masks without an image in {folders.images}", surplus)
     return {id: masks[name] for id, name in pairs.items()}
 
 
 def _read(
     images: Mapping[str, Path], masks: Mapping[str, Path], empty: Mapping[str, Path]
 ) -> Iterator[RawImage]:
+    frames = _frames([*images, *empty])
     for id, path in images.items():
-        yield RawImage(id, "test", read_grey(path), read_mask(masks[id]))
+        yield RawImage(id, "test", read_grey(path), read_mask(masks[id]), *frames[id])
     for id, path in empty.items():
         image = read_grey(path)
-        yield RawImage(id, "test", image, np.zeros(image.shape, np.uint8))
+        yield RawImage(id, "test", image, np.zeros(image.shape, np.uint8), *frames[id])
+
+
+def _frames(ids: Sequence[str]) -> dict[str, tuple[str | None, int | None]]:
+    """Sequence of each image, its folder, and its position there; None and None without one."""
+    lengths: Counter[str] = Counter()
+    found: dict[str, tuple[str | None, int | None]] = {}
+    for id in sorted(ids, key=_by_number):
+        folder, _, _ = id.rpartition("/")
+        found[id] = (folder, lengths[folder]) if folder else (None, None)
+        lengths[folder] += 1
+    return found
+
+
+def _by_number(name: str) -> list[str | int]:
+    """Sorts frame_2 before frame_10: text and numbers by turns."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

@@ -1,5 +1,6 @@
 """Probability maps or masks that another program has made, in the place of a network."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from irstd.data.pixels import read_grey
+from irstd.data.pixels import count_pages, decode_values, stated_size
 from irstd.data.store import PreparedData
 from irstd.errors import DataError
-from irstd.evaluation.folders import files_by_name, refuse
+from irstd.evaluation.folders import files_by_name, refuse, shown
 from irstd.evaluation.mat import read_mat
+from irstd.evaluation.npy import map_npy, read_npy_header
 from irstd.evaluation.predictions import INDEX_FILE, StoredPredictions
 from irstd.inference.postprocess import detections_of
 from irstd.inference.predictor import Predictor
@@ -21,6 +23,13 @@ from irstd.types import Prediction
 
 PICTURES = frozenset({".png", ".bmp", ".tif", ".tiff"})
 SUFFIXES = PICTURES | {".npy", ".mat"}
+FULL = 255
+"""What means 1 in a mask of 8 bit."""
+
+PREDICTIONS = "predictions"
+"""Folder of the maps in the output of `irstd evaluate` for a file."""
+
+log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
 Map = Float32[np.ndarray, "h w"]
@@ -34,10 +43,12 @@ class Maps:
 
     Attributes:
         kind: `masks` if each pixel of each map is 0 or the largest value, else `scores`.
+        highest: the largest value of all maps, in [0, 1].
         values: the maps (H, W) in [0, 1], in the order of the images; to be consumed once.
     """
 
     kind: Literal["masks", "scores"]
+    highest: float
     values: Iterator[Map]
 
 
@@ -83,13 +94,14 @@ class MapPredictor(Predictor):
         return Prediction(probability, mask, detections_of(probability, mask))
 
 
-def read_maps(folder: Path, data: PreparedData, rows: Sequence[int]) -> Maps:
+def read_maps(folder: Path, data: PreparedData, rows: Sequence[int], surplus: bool = False) -> Maps:
     """The maps of a folder: of `irstd evaluate`, or one file per image, named after its id.
 
     Pictures (PNG, BMP, TIFF) are grey, of 8 or 16 bit. NPY files hold (H, W): floating values in
-    [0, 1], 8 or 16 bit as in pictures, or other integers or truth values that are 0 and 1. MAT
-    files (up to version 7) hold the same as their only variable. The largest value of 8 or 16 bit
-    means 1; if no such value of the whole folder is above 1, they are masks of 0 and 1.
+    [0, 1], 8 or 16 bit as in pictures, or truth values. MAT files (versions 5 to 7) hold the same
+    as their only variable. The largest value of 8 or 16 bit means 1; if no such value of the whole
+    folder is above 1, they are masks of 0 and 1. Numbers of any other type may be masks too, of 0
+    and 1 or of 0 and 255.
 
     Nothing in a file is run, and none is read whose header states another size than its image's.
 
@@ -97,14 +109,17 @@ def read_maps(folder: Path, data: PreparedData, rows: Sequence[int]) -> Maps:
         folder: with the maps.
         data: prepared images.
         rows: positions of the images; the maps come in this order.
+        surplus: whether there may be maps of other images; they are not read.
 
     Raises:
         DataError: no such folder; maps are missing, there twice, or of no image among these (the
-            message lists them); one is unreadable, of another size, or outside [0, 1].
+            message lists them); one is unreadable, of another size, coloured, of several pages, or
+            outside [0, 1].
     """
     ids = [str(data.index["id"].iloc[row]) for row in rows]
     shapes: list[Size] = [data.mask(row).shape for row in rows]
-    read = _stored(folder, ids) if (folder / INDEX_FILE).is_file() else _files(folder, ids)
+    opened = _stored if (folder / INDEX_FILE).is_file() else _files
+    read = opened(folder, ids, surplus)
     tops, two_valued = [], True
     for id, shape in zip(ids, shapes, strict=True):
         values = read(id, shape)
@@ -112,11 +127,30 @@ def read_maps(folder: Path, data: PreparedData, rows: Sequence[int]) -> Maps:
         tops.append((values.dtype, float(top)))
         two_valued &= bool(np.all((values == 0) | (values == top)))
     is_unit = max((top for dtype, top in tops if dtype.kind == "u"), default=0.0) <= 1.0
-    full = two_valued and all(top in (0.0, _one(dtype, is_unit)) for dtype, top in tops)
+    if not is_unit:
+        _warn_of_units(folder, ids, tops)
+    highest = [np.float32(top) / np.float32(_one(dtype, is_unit)) for dtype, top in tops]
     return Maps(
-        kind="masks" if full else "scores",
+        kind="masks" if two_valued and set(highest) <= {0.0, 1.0} else "scores",
+        highest=float(max(highest)),
         values=(_scaled(read(id, shape), is_unit) for id, shape in zip(ids, shapes, strict=True)),
     )
+
+
+def _warn_of_units(
+    folder: Path, ids: Sequence[str], tops: Sequence[tuple[np.dtype[Any], float]]
+) -> None:
+    """Name the maps that would be masks of 0 and 1 if the others did not reach further."""
+    faint = [
+        id for id, (dtype, top) in zip(ids, tops, strict=True) if dtype.kind == "u" and top == 1
+    ]
+    if faint:
+        log.warning(
+            "%s: values 0 and 1 are read as next to nothing of the full range, as other maps reach "
+            "above 1; masks of 0 and 1 among these must be written as 0 and 255: %s",
+            folder,
+            shown(faint),
+        )
 
 
 def _one(dtype: np.dtype[Any], is_unit: bool) -> float:
@@ -130,62 +164,102 @@ def _scaled(values: Values, is_unit: bool) -> Map:
     return scaled
 
 
-def _stored(folder: Path, ids: Sequence[str]) -> Callable[[str, Size], Values]:
+def _stored(folder: Path, ids: Sequence[str], surplus: bool) -> Callable[[str, Size], Values]:
     stored = StoredPredictions(folder)
-    _compare(folder, ids, stored.ids)
-    return lambda id, shape: _checked(stored.probability(id), shape, f"{folder}: map of {id!r}")
+    _compare(folder, ids, stored.ids, surplus)
+
+    def read(id: str, shape: Size) -> Values:
+        values = stored.probability(id)
+        try:
+            _check_size(values.shape, shape)
+        except DataError as error:
+            raise DataError(f"{folder}: {id!r}: {error}") from error
+        return values
+
+    return read
 
 
-def _files(folder: Path, ids: Sequence[str]) -> Callable[[str, Size], Values]:
+def _files(folder: Path, ids: Sequence[str], surplus: bool) -> Callable[[str, Size], Values]:
+    if (folder / PREDICTIONS / INDEX_FILE).is_file():
+        raise DataError(
+            f"{folder}: expected a folder of maps, got one of results; its maps are in "
+            f"{folder / PREDICTIONS}"
+        )
     found = files_by_name(folder, SUFFIXES)
-    _compare(folder, ids, tuple(found))
+    _compare(folder, ids, tuple(found), surplus)
     refuse(
         f"{folder}: expected one map per test image, there twice",
-        [id for id, paths in found.items() if len(paths) > 1],
+        [id for id in ids if len(found[id]) > 1],
     )
-    return lambda id, shape: _checked(_load(found[id][0], shape), shape, str(found[id][0]))
+    return lambda id, shape: _read_file(found[id][0], shape)
 
 
-def _compare(folder: Path, ids: Sequence[str], found: Sequence[str]) -> None:
+def _compare(folder: Path, ids: Sequence[str], found: Sequence[str], surplus: bool) -> None:
     """Refuse maps of other images than the test part has: figures of another split do not compare.
 
     Raises:
-        DataError: a map is missing, or one has no image.
+        DataError: a map is missing, or one has no image and none is to be left over.
     """
     what = f"{folder}: expected one map per test image ({len(ids)}), got {len(found)}"
     refuse(f"{what}; missing", set(ids) - set(found))
-    refuse(f"{what}; no image of the test part, to be moved away", set(found) - set(ids))
+    if not surplus:
+        others = set(found) - set(ids)
+        refuse(f"{what}; no image of the test part, to be moved away", others)
 
 
-def _load(path: Path, shape: Size) -> np.ndarray:
+def _read_file(path: Path, shape: Size) -> Values:
     suffix = path.suffix.lower()
-    if suffix in PICTURES:
-        return read_grey(path)
+    read = _picture if suffix in PICTURES else read_mat if suffix == ".mat" else _npy
     try:
-        if suffix == ".mat":
-            return read_mat(path, shape)
-        # The header is believed no further than the file is long; no object is unpickled.
-        return np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError, DataError) as error:
-        raise DataError(f"{path}: expected a map as one plain array: {error}") from error
+        values = read(path, shape)
+        _check_size(values.shape, shape)
+        return _as_values(values)
+    except (OSError, DataError) as error:
+        raise DataError(f"{path}: {error}") from error
 
 
-def _checked(values: np.ndarray, shape: Size, where: str) -> Values:
-    """Values of the image's size, as 8 or 16 bit or floating; other numbers 0 and 1 as floating."""
-    if values.shape != shape:
+def _picture(path: Path, shape: Size) -> np.ndarray:
+    with path.open("rb") as file:
+        _check_size(stated_size(file), shape)
+        pages = count_pages(path)
+        if pages > 1:
+            raise DataError(f"expected one map, got {pages} pages; write one file per image")
+        file.seek(0)
+        return decode_values(file.read())
+
+
+def _npy(path: Path, shape: Size) -> np.ndarray:
+    header = read_npy_header(path)
+    if header.dtype.kind not in "biuf":
+        raise DataError(f"expected integers or floating values, got {header.dtype}")
+    _check_size(header.shape, shape)
+    return map_npy(path, header)
+
+
+def _check_size(found: tuple[int, ...], shape: Size) -> None:
+    if found != shape:
         raise DataError(
-            f"{where}: the map has shape {values.shape}, its image {shape}; bring maps to the grid "
-            "of the images"
+            f"the map has shape {found}, its image {shape}; bring maps to the grid of the images"
         )
+
+
+def _as_values(values: np.ndarray) -> Values:
+    """8 or 16 bit or floating, in this machine's byte order; masks of other types as these."""
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype in (np.uint8, np.uint16):
         return values
-    if values.dtype.kind not in "biuf":
-        raise DataError(f"{where}: expected integers or floating values, got {values.dtype}")
     low, high = values.min(), values.max()  # NaN if any value is
-    if not (low >= 0 and high <= 1):
-        raise DataError(
-            f"{where}: expected values in [0, 1], or 8 or 16 bit, got {values.dtype} from {low} to "
-            f"{high}; logits need a sigmoid first, other scores a division by their largest "
-            "possible value"
-        )
-    return values if values.dtype.kind == "f" else values.astype(np.float32)
+    if low >= 0 and high <= 1:
+        return values if values.dtype.kind == "f" else values.astype(np.float32)
+    if high == FULL and bool(np.all((values == 0) | (values == FULL))):
+        return values.astype(np.uint8)
+    is_whole = low >= 0 and high < 1 << 16 and bool(np.all(values == np.floor(values)))
+    advice = (
+        "save 8-bit maps as uint8 and 16-bit maps as uint16"
+        if is_whole
+        else "logits need a sigmoid first, other scores a division by their largest possible value"
+    )
+    raise DataError(
+        f"expected values in [0, 1], or 8 or 16 bit as uint8 or uint16, got {values.dtype} from "
+        f"{low} to {high}; {advice}"
+    )

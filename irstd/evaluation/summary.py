@@ -37,20 +37,47 @@ FIELD_FIGURES = (
 )
 """Heading and key of each figure of `irstd.evaluation.field.field_report` in a table."""
 
-CONVENTION_FIGURES: tuple[tuple[str, Mapping[str, str], float], ...] = (
+LOCATION_ERRORS, SEGMENTATION_ERRORS = ("itf", "pcp", "m2s", "s2m"), ("mrg", "itf", "pcp")
+
+Columns = Sequence[tuple[str, Mapping[str, str], float]]
+
+CONVENTION_FIGURES: Columns = (
     ("IoU", {"iou": ""}, 1.0),
     ("nIoU", {"niou_image": "per image", "niou_target": "per target"}, 1.0),
-    ("hIoU", {"hiou": ""}, 1.0),
-    ("P_d", {"pd": ""}, 1.0),
-    ("F_a (pixels) x 1e-6", {"fa_pixel": ""}, PER_MILLION),
-    ("F_a (other)", {"fa_target": "of components", "fa_image": "per image"}, 1.0),
+    ("Recall (pixAcc)", {"recall": "", "recall_target": "targets"}, 1.0),
+    ("Precision", {"precision": "", "precision_target": "targets", "pa": "components (P_a)"}, 1.0),
     ("F1", {"f1": "pixels", "f1_target": "targets", "f1_image": "per image"}, 1.0),
+    ("ROC area", {"roc_auc": ""}, 1.0),
+    ("P_d", {"pd": "", "detected_share": "of images"}, 1.0),
+    (
+        "F_a (pixels) x 1e-6",
+        {"fa_pixel": "", "fa_pixel_all": "all false", "fpr": "all false, of the background"},
+        PER_MILLION,
+    ),
+    ("F_a (other)", {"fa_target": "of components", "fa_image": "per image"}, 1.0),
 )
 """Columns of a table of conventions: heading, keys with what tells them apart, factor."""
 
+HIERARCHICAL_FIGURES: Columns = (
+    ("hIoU", {"hiou": ""}, 1.0),
+    ("IoU_loc", {"iou_loc": ""}, 1.0),
+    *((f"1 - IoU_loc: {e.upper()}", {f"error_loc_{e}": ""}, 1.0) for e in LOCATION_ERRORS),
+    ("IoU_seg", {"iou_seg": ""}, 1.0),
+    *((f"1 - IoU_seg: {e.upper()}", {f"error_seg_{e}": ""}, 1.0) for e in SEGMENTATION_ERRORS),
+)
+"""Columns of a table of hierarchical IoU, likewise."""
+
 CONVENTION_NOTE = (
     "The same predictions, counted as the evaluation code of each paper counts them, defects "
-    "included, each at its own matching distance. Figures of different rows do not compare."
+    "included, each at its own matching distance. Figures of different rows do not compare. A dash "
+    "is a figure that the convention does not have; all that it has are in `conventions.csv` of "
+    "the evaluation."
+)
+HIERARCHICAL_NOTE = (
+    "Hierarchical IoU: hIoU = IoU_loc IoU_seg, and what each of the two lacks to 1. Of IoU_loc: "
+    "components (ITF) and targets (PCP) without candidate, components (M2S) and targets (S2M) "
+    "beside a pair. Of IoU_seg: pixels on other targets (MRG), on background (ITF) and missing "
+    "(PCP)."
 )
 FIELD_NOTE = (
     "Images with targets and images without: P_d = pairs / targets, P_a = pairs / predicted "
@@ -157,9 +184,26 @@ def conventions_table(contents: Mapping[str, Mapping[str, Any]]) -> Table:
     """
     head = ("Network", "Convention", *(title for title, _, _ in CONVENTION_FIGURES), "Defects")
     rows = [
-        (network, name, *_convention_cells(one["figures"]), ", ".join(one["defects"]) or "none")
+        (
+            network,
+            name,
+            *_convention_cells(one["figures"], CONVENTION_FIGURES),
+            ", ".join(one["defects"]) or "none",
+        )
         for network, content in contents.items()
         for name, one in content.items()
+    ]
+    return Table(head, tuple(rows))
+
+
+def hierarchical_table(contents: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Hierarchical IoU and its errors, under the conventions that have it."""
+    head = ("Network", "Convention", *(title for title, _, _ in HIERARCHICAL_FIGURES))
+    rows = [
+        (network, name, *_convention_cells(one["figures"], HIERARCHICAL_FIGURES))
+        for network, content in contents.items()
+        for name, one in content.items()
+        if "hiou" in one["figures"]
     ]
     return Table(head, tuple(rows))
 
@@ -196,7 +240,11 @@ def convention_parts(results: Sequence[Result]) -> list[Table | str]:
     contents = {f"{r.metrics['network']}": r.conventions for r in results if r.conventions}
     if not contents:
         return []
-    return [CONVENTION_NOTE, conventions_table(contents), defects_table(contents)]
+    hierarchical, defects = hierarchical_table(contents), defects_table(contents)
+    parts: list[Table | str] = [CONVENTION_NOTE, conventions_table(contents)]
+    if hierarchical.rows:
+        parts += [HIERARCHICAL_NOTE, hierarchical]
+    return [*parts, defects] if defects.rows else parts
 
 
 def field_parts(results: Sequence[Result]) -> list[Table | str]:
@@ -294,7 +342,7 @@ def _plain(value: int | float | None) -> str:
     return str(value) if isinstance(value, int) else number(value)
 
 
-def _convention_cells(figures: Mapping[str, float | None]) -> list[str]:
+def _convention_cells(figures: Mapping[str, float | None], columns: Columns) -> list[str]:
     return [
         ", ".join(
             f"{label} {number(figures[key], factor)}".lstrip()
@@ -302,7 +350,7 @@ def _convention_cells(figures: Mapping[str, float | None]) -> list[str]:
             if key in figures
         )
         or NOT_COUNTED
-        for _, keys, factor in CONVENTION_FIGURES
+        for _, keys, factor in columns
     ]
 
 

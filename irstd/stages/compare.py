@@ -12,16 +12,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float64
 
 from irstd.config import Params
 from irstd.errors import DataError
-from irstd.evaluation.bootstrap import unit_name, unit_sums
+from irstd.evaluation.bootstrap import Counts, Figures, unit_name, unit_sums
 from irstd.evaluation.conventions import FOLDER, JSON_FILE, choose_conventions
 from irstd.evaluation.evaluate import split_hash
 from irstd.evaluation.paired import Difference, paired_differences
+from irstd.evaluation.scores import hit_levels, score_counts, score_figures
 from irstd.evaluation.summary import UNDEFINED, Table
-from irstd.evaluation.tables import IMAGE_SCHEMA, read_rows
+from irstd.evaluation.tables import (
+    BINNED,
+    FALSE_ALARM_SCHEMA,
+    IMAGE_SCHEMA,
+    TARGET_SCHEMA,
+    read_rows,
+)
 from irstd.files import read_json, write_json
 from irstd.layout import Layout
 from irstd.metrics.conventions import find_convention
@@ -30,12 +36,16 @@ from irstd.metrics.suite import MetricSuite
 from irstd.stages.outputs import check_file
 
 MADE_BY = "irstd evaluate"
-METRICS, PER_IMAGE = "metrics.json", "per_image.parquet"
+METRICS, PER_IMAGE, SCORES = "metrics.json", "per_image.parquet", "scores.parquet"
+PER_TARGET, FALSE_ALARMS = "per_target.parquet", "false_alarms.parquet"
 CONDITIONS: dict[str, type[Any] | UnionType] = {
-    **dict.fromkeys(("profile", "network", "split_hash", "convention"), str),
+    **dict.fromkeys(("profile", "network", "split_hash", "masks_checksum", "convention"), str),
     **dict.fromkeys(("threshold", "distance_px"), int | float),
 }
 """What `metrics.json` says a comparison depends on, and its types."""
+NOT_PRINTED = {"n_images", "n_targets", "n_empty_images", "n_pixels", "md", "fa_target"}
+"""Totals of the images, equal in both, and complements of `pd` and `pa`."""
+
 TEST = "randomisation test: the counts of A and B are swapped unit by unit; two-sided"
 
 
@@ -48,26 +58,42 @@ class Evaluated:
         conditions: those of its `metrics.json` that a comparison depends on.
         per_image: `irstd.evaluation.tables.IMAGE_SCHEMA`, with the id as the row's name, ordered by
             it, and the `sequence` of each image.
+        conventions: those it has.
     """
 
     folder: Path
     conditions: dict[str, Any]
     per_image: pd.DataFrame
+    conventions: tuple[str, ...]
 
-    @property
-    def scenes(self) -> pd.DataFrame:
-        """What the counts say about the masks."""
-        known = self.per_image[["height", "width", "targets", "sequence"]]
-        return known.assign(target_pixels=self.per_image["tp"] + self.per_image["fn"])
+    def counts(self, name: str) -> Counts:
+        """Counts of each image by a convention, ordered by id.
 
-    def counts(self, name: str) -> Float64[np.ndarray, "images columns"]:
-        """Counts of each image by a convention, ordered by id."""
+        Raises:
+            DataError: it is none of `conventions`, or its table is missing or damaged.
+        """
         if name == self.conditions["convention"]:
             return self.per_image[list(COUNT_COLUMNS)].to_numpy(dtype=np.float64)
-        columns = find_convention(name).columns
-        path, made_by = self.folder / FOLDER / f"{name}.parquet", f"{MADE_BY} --convention {name}"
-        rows = _rows(path, columns, pa.float64(), self.per_image.index, made_by)
+        if name not in self.conventions:
+            raise DataError(
+                f"{self.folder}: expected convention {name!r}, has {', '.join(self.conventions)}; "
+                f"run `{MADE_BY}` again with `--convention`, or for a network of the profile with "
+                "evaluate.convention in params.yaml"
+            )
+        columns, path = find_convention(name).columns, self.folder / FOLDER / f"{name}.parquet"
+        rows = _rows(path, columns, pa.float64(), self.per_image.index)
         return rows.to_numpy(dtype=np.float64)
+
+    def components(self, name: str, schema: pa.Schema) -> pd.DataFrame:
+        """A table of targets or false alarms.
+
+        Raises:
+            DataError: it is missing or damaged, or has other images.
+        """
+        rows: pd.DataFrame = read_rows(self.folder / name, schema, MADE_BY).to_pandas()
+        if not rows["id"].isin(self.per_image.index).all():
+            raise _other_images(self.folder / name)
+        return rows
 
 
 def compare(
@@ -137,7 +163,10 @@ def read_evaluation(folder: Path) -> Evaluated:
         )
     conditions = {key: metrics[key] for key in CONDITIONS}
     images = images.set_index("id").sort_index()
-    return Evaluated(folder, conditions, images.assign(sequence=_sequences(folder, images.index)))
+    others = [*read_json(folder / JSON_FILE, MADE_BY)]
+    sequences = _sequences(folder, others, images.index)
+    names = tuple(dict.fromkeys([conditions["convention"], *others]))
+    return Evaluated(folder, conditions, images.assign(sequence=sequences), names)
 
 
 def check_comparable(a: Evaluated, b: Evaluated) -> None:
@@ -153,17 +182,17 @@ def check_comparable(a: Evaluated, b: Evaluated) -> None:
             f"{both}: expected evaluations of the same images, got {len(ids)} and {len(others)}, "
             f"{len(ids.intersection(others))} of them in common; evaluate both on one test part"
         )
-    for key in ("convention", "distance_px"):
+    for key in ("masks_checksum", "convention", "distance_px"):
         if a.conditions[key] != b.conditions[key]:
             raise DataError(
                 f"{both}: expected the same {key}, got {a.conditions[key]} and "
-                f"{b.conditions[key]}; evaluate both with the same settings"
+                f"{b.conditions[key]}; evaluate both on the same data, with the same settings"
             )
-    differing = a.scenes.compare(b.scenes)
+    differing = a.per_image[["sequence"]].compare(b.per_image[["sequence"]])
     if len(differing):
         raise DataError(
-            f"{both}: expected the same masks and sequences, but {len(differing)} images differ, "
-            f"first {differing.index[0]!r}; evaluate both on one version of the data"
+            f"{both}: expected the same sequences, but {len(differing)} images differ, first "
+            f"{differing.index[0]!r}; evaluate both on one version of the data"
         )
 
 
@@ -179,10 +208,12 @@ def as_text(result: dict[str, Any], *, as_json: bool) -> str:
         f"p: {result['test']}; not corrected for the number of figures"
     )
     head = ("Figure", "A", "B", "B - A", f"{share} interval", "p")
-    for name, one in result["conventions"].items():
-        rows = tuple((key, *_cells(figure)) for key, figure in one["figures"].items())
+    conventions = {f"Convention {name}": one for name, one in result["conventions"].items()}
+    for title, one in (conventions | {"Scores": result["scores"]}).items():
+        shown = {key: found for key, found in one["figures"].items() if key not in NOT_PRINTED}
+        rows = tuple((key, *_cells(figure)) for key, figure in shown.items())
         how = f"all {one['swaps']} swaps" if one["exact"] else f"{one['swaps']} random swaps"
-        lines += ["", f"Convention {name} ({how})", "", Table(head, rows).markdown()]
+        lines += ["", f"{title} ({how})", "", Table(head, rows).markdown()]
     return "\n".join(lines)
 
 
@@ -200,49 +231,71 @@ def _folder(root: Path, params: Params, name: str) -> Path:
 def _compared(a: Evaluated, b: Evaluated, names: tuple[str, ...], params: Params) -> dict[str, Any]:
     sequences, settings = a.per_image["sequence"].tolist(), params.evaluate.bootstrap
     drawn = settings.samples, settings.confidence, params.seed
-    compared = {}
-    for name in names:
-        units = [unit_sums(one.counts(name), sequences) for one in (a, b)]
-        figures = partial(MetricSuite([name]).figures, name)
-        paired = paired_differences(units[0], units[1], *drawn, figures)
+
+    def differences(of_a: Counts, of_b: Counts, figures: Figures) -> dict[str, Any]:
+        units_a, units_b = unit_sums(of_a, sequences), unit_sums(of_b, sequences)
+        paired = paired_differences(units_a, units_b, *drawn, figures)
         found = {key: _values(difference) for key, difference in paired.figures.items()}
-        compared[name] = {"swaps": paired.swaps, "exact": paired.exact, "figures": found}
+        return {"swaps": paired.swaps, "exact": paired.exact, "figures": found}
+
+    conventions = {
+        name: differences(
+            a.counts(name), b.counts(name), partial(MetricSuite([name]).figures, name)
+        )
+        for name in names
+    }
     return {
         "a": {"folder": str(a.folder)} | a.conditions,
         "b": {"folder": str(b.folder)} | b.conditions,
         "n_images": len(sequences),
         "unit": unit_name(sequences),
-        "n_units": len(units[0]),
+        "n_units": len(unit_sums(a.counts(names[0]), sequences)),
         "difference": "b - a",
         "test": TEST,
         "samples": settings.samples,
         "confidence": settings.confidence,
         "seed": params.seed,
-        "conventions": compared,
+        "conventions": conventions,
+        "scores": differences(*_score_counts(a, b), score_figures),
     }
 
 
-def _sequences(folder: Path, ids: pd.Index) -> np.ndarray:
+def _score_counts(a: Evaluated, b: Evaluated) -> tuple[Counts, Counts]:
+    """Counts of the scores; the levels are those of both, so that images can be swapped."""
+    targets = [one.components(PER_TARGET, TARGET_SCHEMA) for one in (a, b)]
+    levels = hit_levels(*targets)
+
+    def counts(one: Evaluated, per_target: pd.DataFrame) -> Counts:
+        ids = one.per_image.index
+        histograms = _rows(one.folder / SCORES, ("target", "background"), BINNED, ids)
+        false_alarms = one.components(FALSE_ALARMS, FALSE_ALARM_SCHEMA)
+        return score_counts(histograms, per_target, false_alarms, levels)
+
+    return counts(a, targets[0]), counts(b, targets[1])
+
+
+def _sequences(folder: Path, conventions: list[str], ids: pd.Index) -> np.ndarray:
     """Name of each image's sequence, None for single images; the file of any convention has it."""
-    names = list(read_json(folder / JSON_FILE, MADE_BY)) or ["none"]
-    path = folder / FOLDER / f"{names[0]}.parquet"
-    _rows(path, (), pa.string(), ids, MADE_BY)  # says what is wrong with the file
+    path = folder / FOLDER / f"{next(iter(conventions), 'none')}.parquet"
+    _rows(path, (), pa.string(), ids)  # says what is wrong with the file
     if "sequence" not in pq.read_schema(path).names:
         return np.full(len(ids), None)
-    rows = _rows(path, ("sequence",), pa.string(), ids, MADE_BY)
+    rows = _rows(path, ("sequence",), pa.string(), ids)
     return rows["sequence"].to_numpy(dtype=object)
 
 
-def _rows(
-    path: Path, columns: tuple[str, ...], kind: pa.DataType, ids: pd.Index, made_by: str
-) -> pd.DataFrame:
+def _rows(path: Path, columns: tuple[str, ...], kind: pa.DataType, ids: pd.Index) -> pd.DataFrame:
     """Columns of a table with a row per image, in the order of the ids."""
     schema = pa.schema([("id", pa.string()), *((column, kind) for column in columns)])
-    rows = read_rows(path, schema, made_by).to_pandas()
+    rows = read_rows(path, schema, MADE_BY).to_pandas()
     if sorted(rows["id"]) != list(ids):
-        raise DataError(f"{path}: its images are not those of {PER_IMAGE}; run `{made_by}` again")
+        raise _other_images(path)
     ordered: pd.DataFrame = rows.set_index("id").loc[ids]
     return ordered
+
+
+def _other_images(path: Path) -> DataError:
+    return DataError(f"{path}: its images are not those of {PER_IMAGE}; run `{MADE_BY}` again")
 
 
 def _values(found: Difference) -> dict[str, float | None]:

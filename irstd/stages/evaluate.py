@@ -1,5 +1,6 @@
 """Stage `evaluate`: what a trained network does on the test part."""
 
+import hashlib
 import logging
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from irstd.evaluation.field import field_report
 from irstd.evaluation.figures import CURVES, curve_frame, draw, save_png
 from irstd.evaluation.overlays import draw_overlay
 from irstd.evaluation.predictions import PredictionWriter, StoredPredictions
+from irstd.evaluation.scores import hit_levels, score_counts, score_figures
 from irstd.evaluation.speed import BATCH, CPU_BATCH_PIXELS, measure_latency, measure_throughput
 from irstd.evaluation.subjects import choose_subjects
 from irstd.evaluation.summary import conventions_table
@@ -50,9 +52,9 @@ def evaluate(root: Path, params: Params, network: str) -> dict[str, Any]:
 
     The folder holds `metrics.json`, `intervals.json`, `breakdown.json`, `speed.json`,
     `field.json` (`irstd.evaluation.field`), `per_image.parquet`, `per_target.parquet`,
-    `false_alarms.parquet`, the curves of `irstd.evaluation.figures.CURVES` as CSV and PNG, the same
-    predictions under other conventions (`irstd.evaluation.conventions`), and `overlays/`. The
-    predictions stand in
+    `false_alarms.parquet`, `scores.parquet`, the curves of `irstd.evaluation.figures.CURVES` as CSV
+    and PNG, the same predictions under other conventions (`irstd.evaluation.conventions`), and
+    `overlays/`. The predictions stand in
     `artifacts/<profile>/<network>/predictions` (`irstd.evaluation.predictions`). Each of the two
     folders is replaced as a whole. All but `speed.json` depends on data, weights and parameters
     only. Figures and report are logged into the network's tracked run.
@@ -133,6 +135,7 @@ def write_evaluation(
     subject: Subject,
     part: Part,
     params: Params,
+    size: int | None = None,
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Evaluate and write the files that `evaluate` lists.
 
@@ -142,6 +145,7 @@ def write_evaluation(
         subject: what is evaluated.
         part: the images.
         params: the project's parameters.
+        size: side of the images, see `MetricSuite`.
 
     Returns:
         The content of `metrics.json`, and its figures alone.
@@ -149,7 +153,7 @@ def write_evaluation(
     data, rows, threshold = part.data, part.rows, params.evaluate.threshold
     distance, row_of = matching_distance(params), _row_of(data)
     writer = PredictionWriter(stored, [data.mask(row).shape for row in rows], threshold)
-    suite = MetricSuite(choose_conventions(params.evaluate.convention), threshold)
+    suite = convention_suite(params, size)
 
     def keep(id: str, probability: Float32[np.ndarray, "h w"]) -> None:
         writer.add(id, probability)
@@ -204,6 +208,14 @@ def matching_distance(params: Params) -> float:
     return next(distance for distance in chosen if distance is not None)
 
 
+def convention_suite(params: Params, size: int | None) -> MetricSuite:
+    """Counts the chosen conventions; the distance is for those that leave it open."""
+    names = choose_conventions(params.evaluate.convention)
+    takes_distance = any(find_convention(name).distance_open for name in names)
+    distance = matching_distance(params) if takes_distance else None
+    return MetricSuite(names, params.evaluate.threshold, distance, size)
+
+
 def time_network(backend: Backend, facts: ModelFacts, part: Part, params: Params) -> dict[str, Any]:
     """Device, latency on the test image of median size, and speed in batches of those near it."""
     data = part.data
@@ -228,10 +240,20 @@ def describe(params: Params, network: str, part: Part) -> dict[str, Any]:
         "split": part.split,
         "split_hash": split_hash(part.column("id")),
         "data_checksum": part.data.checksum,
+        "masks_checksum": masks_checksum(part),
         "convention": MAIN,
         "threshold": params.evaluate.threshold,
         "distance_px": matching_distance(params),
     }
+
+
+def masks_checksum(part: Part) -> str:
+    """SHA-256 over id, size and pixels of every mask, ordered by id: equal for equal masks."""
+    digest = hashlib.sha256()
+    for id, row in sorted(zip(part.column("id"), part.rows, strict=True)):
+        mask = part.data.mask(row)
+        digest.update(f"{id}\t{mask.shape}\n".encode() + mask.tobytes())
+    return digest.hexdigest()
 
 
 def whole_counts(figures: dict[str, float]) -> dict[str, float | int]:
@@ -241,16 +263,24 @@ def whole_counts(figures: dict[str, float]) -> dict[str, float | int]:
 
 
 def write_tables(folder: Path, found: Evaluation, part: Part, params: Params) -> None:
-    """Write the tables, the field report, the breakdown and the bootstrap intervals."""
+    """Write the tables, the field report, the breakdown and the bootstrap intervals.
+
+    Every figure has an interval but those of `BASELINE`: their threshold is the best one of all
+    images, and each sample would have another.
+    """
     pq.write_table(found.per_image, folder / "per_image.parquet")
     pq.write_table(found.per_target, folder / "per_target.parquet")
     pq.write_table(found.false_alarms, folder / "false_alarms.parquet")
+    pq.write_table(found.scores, folder / "scores.parquet")
     write_json(folder / "field.json", field_report(found.counts))
     sequences, drawn = part.column("sequence"), bootstrap_settings(params)
     per_image, per_target = found.per_image.to_pandas(), found.per_target.to_pandas()
     bins = breakdown(per_image, per_target, part.data.index, *drawn)
     write_json(folder / "breakdown.json", bins)
+    alarms, scores = found.false_alarms.to_pandas(), found.scores.to_pandas().set_index("id")
+    ranked = score_counts(scores, per_target, alarms, hit_levels(per_target))
     intervals = bootstrap_intervals(unit_sums(found.counts, sequences), *drawn)
+    intervals |= bootstrap_intervals(unit_sums(ranked, sequences), *drawn, score_figures)
     bounds = {name: asdict(interval) for name, interval in intervals.items()}
     how = dict(zip(("samples", "confidence", "seed"), drawn, strict=True))
     content = {"unit": unit_name(sequences)} | how | {"intervals": bounds}

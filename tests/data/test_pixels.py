@@ -1,4 +1,6 @@
+import io
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from irstd.data.pixels import (
     decode_mask,
     read_grey,
     read_mask,
+    stated_size,
     to_grey,
     to_unit,
 )
@@ -196,3 +199,42 @@ def test_real_files_agree_with_pillow(shared: Path) -> None:
         expected = (colours @ [299, 587, 114] + 500) // 1000
         np.testing.assert_array_equal(read_grey(path), expected, err_msg=path.name)
     assert palettes == 37
+
+
+@pytest.mark.parametrize("pixels", [GREY8, GREY16], ids=["uint8", "uint16"])
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".bmp"])
+def test_the_stated_size_is_the_decoded_one(
+    tmp_path: Path, pixels: np.ndarray, suffix: str
+) -> None:
+    path = tmp_path / f"image{suffix}"
+    cv2.imwrite(str(path), pixels.astype(np.uint8) if suffix == ".bmp" else pixels)
+    with path.open("rb") as file:
+        assert stated_size(file) == (7, 9)
+
+
+def test_rarer_headers_state_sizes_too() -> None:
+    entries = struct.pack(">HHHIHHHHII", 2, 256, 3, 1, 9, 0, 257, 4, 1, 7)
+    for content in (
+        b"BM" + bytes(12) + struct.pack("<Iii", 40, 9, -7),  # the first row first
+        b"BM" + bytes(12) + struct.pack("<IHHI", 12, 9, 7, 0),
+        b"MM\0*" + struct.pack(">I", 8) + entries,
+    ):
+        assert stated_size(io.BytesIO(content)) == (7, 9)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "PNG, BMP or TIFF image, but it is damaged or of another kind"),
+        (b"\xff\xd8\xff\xe0" + bytes(40), "PNG, BMP or TIFF image"),
+        (b"II+\0" + bytes(40), "PNG, BMP or TIFF image"),  # BigTIFF
+        (huge_png()[:20], "its header is damaged"),
+        (b"BM" + bytes(18), "its header is damaged"),
+        (b"II*\0" + struct.pack("<I", 2**31), "its header is damaged"),
+        (b"II*\0" + struct.pack("<IH", 8, 9) + bytes(30), "its header is damaged"),
+        (b"II*\0" + struct.pack("<IH", 8, 0), "a TIFF image, but it states no size"),
+    ],
+)
+def test_headers_without_a_size_are_refused(content: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        stated_size(io.BytesIO(content))

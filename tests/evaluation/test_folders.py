@@ -1,5 +1,6 @@
 """Plain folders of images and masks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -76,3 +77,35 @@ def test_images_and_masks_belong_together(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match="expected --images with --masks, --empty for"):
             Folders(**wrong)
+    with pytest.raises(ConfigError, match=r"--split .*: expected --images"):
+        Folders(empty=tmp_path, split=tmp_path)
+
+
+def test_subfolders_are_sequences(tmp_path: Path) -> None:
+    for name in ("s1/f10", "s1/f9", "s2/f1", "alone"):
+        picture(tmp_path / f"images/{name}.png", 90)
+        picture(tmp_path / f"masks/{name}.png", 255)
+    picture(tmp_path / "empty/s1/f8.png", 90)
+    raws = read_folders(Folders(tmp_path / "images", tmp_path / "masks", tmp_path / "empty"))
+    assert {raw.id: (raw.sequence, raw.frame) for raw in raws} == {
+        "s1/f8": ("s1", 0),
+        "s1/f9": ("s1", 1),
+        "s1/f10": ("s1", 2),
+        "s2/f1": ("s2", 0),
+        "alone": (None, None),
+    }
+
+
+def test_a_list_chooses_images(folders: Folders, tmp_path: Path) -> None:
+    picture(tmp_path / "images/train.png", 90)  # no mask: not listed, so none is needed
+    split = tmp_path / "test.txt"
+    split.write_bytes(b"deep/b\r\n\r\n")
+    chosen = replace(folders, split=split)
+    assert [raw.id for raw in read_folders(chosen)] == ["deep/b", "c"]
+    assert chosen.files == [*folders.given, split]
+    split.write_text("deep/b\nabsent\n")
+    with pytest.raises(DataError, match=r"test\.txt: ids without an image in .*images: absent$"):
+        read_folders(chosen)
+    split.write_text("\n")
+    with pytest.raises(DataError, match="one id a line, the file is empty"):
+        read_folders(chosen)

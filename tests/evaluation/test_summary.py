@@ -1,10 +1,12 @@
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from irstd.evaluation import summary
+from irstd.metrics import conventions
 
 KEYS = [key for key, _, _ in summary.FIGURES]
 
@@ -35,7 +37,7 @@ def result() -> summary.Result:
     other = {"value": None, "targets": 2, "pd": 0.5} | known
     return summary.Result(
         metrics=figures | conditions,
-        intervals={"confidence": 0.95, "samples": 1000, "intervals": bounds},
+        intervals={"confidence": 0.95, "samples": 1000, "unit": "image", "intervals": bounds},
         breakdown={"scr": [one_bin, empty], "area_px": [], "background": [sky, other]},
         speed={
             "device": "GPU",
@@ -119,6 +121,40 @@ def test_conventions_stand_side_by_side(result: summary.Result) -> None:
     assert len(summary.convention_parts([replace(result, conventions=CONVENTIONS)])) == 3
 
 
+def test_every_figure_of_every_convention_is_shown_once(result: summary.Result) -> None:
+    complements_and_sums = {"md", "pair_iou_sum", "false_on_empty"}
+    for name, convention in conventions.CONVENTIONS.items():
+        keys = {k for k in convention.figures if not k.startswith("n_")} - complements_and_sums
+        # In millionths, so that a figure that is scaled differs from none.
+        values = {key: place / 1000 for place, key in enumerate(sorted(keys), start=1)}
+        content = {"tiny": {name: {"defects": {}, "figures": values}}}
+        tables = summary.conventions_table(content), summary.hierarchical_table(content)
+        cells = " ".join(cell for table in tables for row in table.rows for cell in row)
+        for value in values.values():
+            shown = {summary.number(value), summary.number(value, summary.PER_MILLION)}
+            assert len([word for word in re.split(r"[ ,]+", cells) if word in shown]) == 1
+
+
+def test_hierarchical_iou_has_a_table_of_its_own(result: summary.Result) -> None:
+    figures = dict.fromkeys(conventions.CONVENTIONS["opdc"].figures, 0.25) | {"iou_seg": None}
+    opdc = {"opdc": {"defects": {}, "figures": figures}}
+    table = summary.hierarchical_table({"tiny": CONVENTIONS | opdc})
+    (row,) = table.rows
+    cells = dict(zip(table.head, row, strict=True))
+    assert (cells["Convention"], cells["hIoU"], cells["IoU_seg"]) == ("opdc", "0.250", "undefined")
+    assert cells["1 - IoU_loc: M2S"] == cells["1 - IoU_seg: MRG"] == "0.250"
+    parts = summary.convention_parts([replace(result, conventions=CONVENTIONS | opdc)])
+    assert table in parts
+
+
+def test_a_legend_without_defects_is_left_out(result: summary.Result) -> None:
+    only = {"ispanet": CONVENTIONS["ispanet"]}
+    note, table = summary.convention_parts([replace(result, conventions=only)])
+    assert "conventions.csv" in str(note)
+    assert isinstance(table, summary.Table)
+    assert table.rows[0][-1] == "none"
+
+
 def test_the_field_report_is_shown_where_an_image_is_empty(result: summary.Result) -> None:
     field = dict.fromkeys((key for _, key in summary.FIELD_FIGURES), 3) | {"pd": 0.5, "pa": None}
     table = summary.field_table([result, replace(result, field_report=field)])
@@ -130,7 +166,7 @@ def test_the_field_report_is_shown_where_an_image_is_empty(result: summary.Resul
 
 def test_the_note_explains_the_brackets(result: summary.Result) -> None:
     assert "95% interval" in summary.interval_note([result])
-    assert "1000 samples" in summary.interval_note([result])
+    assert "over images, 1000 samples" in summary.interval_note([result])
 
 
 def test_a_table_in_markdown_and_html() -> None:

@@ -13,16 +13,23 @@ from irstd import cli
 from irstd.config import Params
 from irstd.errors import ConfigError, DataError
 from irstd.evaluation.evaluate import split_hash
-from irstd.evaluation.tables import IMAGE_SCHEMA
+from irstd.evaluation.tables import (
+    FALSE_ALARM_SCHEMA,
+    IMAGE_SCHEMA,
+    SCORE_SCHEMA,
+    TARGET_SCHEMA,
+)
 from irstd.files import write_json
 from irstd.layout import Layout
 from irstd.metrics.conventions import find_convention
 from irstd.metrics.counts import COUNT_COLUMNS
+from irstd.metrics.histogram import DEFAULT_BINS
 from irstd.stages.compare import as_text, compare
 from irstd.stages.evaluate import evaluate
 from tests.scenes import smoke_params, trained_project
 from tests.tiny_network import register_tiny
 
+BINS = DEFAULT_BINS + 1
 HITS_A, HITS_B = [1, 0, 0, 1, 1, 0, 1, 0], [1, 1, 1, 1, 1, 0, 1, 1]
 
 
@@ -52,18 +59,45 @@ def evaluation(
     (folder / "conventions").mkdir(parents=True)
     metrics = {"profile": "smoke", "network": folder.name, "split_hash": split_hash(ids)}
     metrics |= {"convention": "ispanet", "threshold": 0.5, "distance_px": 2.0}
+    metrics |= {"masks_checksum": "0" * 64}
     write_json(folder / "metrics.json", metrics | special)
     per_image = counts(hits, COUNT_COLUMNS).assign(id=ids, height=64, width=64)
     pq.write_table(
         pa.Table.from_pandas(per_image, IMAGE_SCHEMA, preserve_index=False),
         folder / "per_image.parquet",
     )
+    write_scores(folder, hits, ids)
     write_json(folder / "conventions.json", {"basicirstd": {}})
     table = counts(hits, find_convention("basicirstd").columns).assign(id=ids)
     if sequences is not None:
         table["sequence"] = sequences
     table.to_parquet(folder / "conventions" / "basicirstd.parquet", index=False)
     return str(folder)
+
+
+def write_scores(folder: Path, hits: list[int], ids: list[str]) -> None:
+    """A hit has a score of 0.9, a false alarm one of 0.8, a pixel without either one of 0."""
+    target, background = np.zeros((2, len(ids), BINS), dtype=np.int64)
+    hit = np.array(hits, dtype=bool)
+    target[hit, round(0.9 * BINS)] = target[~hit, 0] = 9
+    background[~hit, round(0.8 * BINS)] = 9
+    background[:, 0] = 4096 - 9 - background.sum(axis=1)
+    bins = {"target": target, "background": background}
+    rows = [
+        {"id": id} | {key: x[i].tolist() for key, x in bins.items()} for i, id in enumerate(ids)
+    ]
+    place = dict.fromkeys(("row", "col", "area_px", "top", "left", "bottom", "right", "scr"), 9)
+    place |= {"target": 0, "component": 0, "overlap": 1.0, "peak": 0.0}
+    found = [
+        {"id": id, "hit": bool(hit), "score": 0.9 if hit else None} | place
+        for id, hit in zip(ids, hits, strict=True)
+    ]
+    alarms = [row | {"score": 0.8} for row in found if not row["hit"]]
+    tables = {"scores": (rows, SCORE_SCHEMA), "per_target": (found, TARGET_SCHEMA)}
+    for name, (content, schema) in (
+        tables | {"false_alarms": (alarms, FALSE_ALARM_SCHEMA)}
+    ).items():
+        pq.write_table(pa.Table.from_pylist(content, schema), folder / f"{name}.parquet")
 
 
 @pytest.fixture
@@ -130,8 +164,46 @@ def test_the_result_is_written_once(a: str, b: str, tmp_path: Path, params: Para
     assert compare(tmp_path, params, a, b, output=output, overwrite=True) == result
 
 
+def test_figures_of_the_scores_are_compared_as_well(a: str, b: str, params: Params) -> None:
+    found = compare(Path(), params, a, b)["scores"]
+    average = found["figures"]["average_precision_target"]
+    # All hits come first: the average is P_d.
+    assert (average["a"], average["b"]) == (0.5, 0.875)
+    assert (average["p"], found["swaps"], found["exact"]) == (0.25, 8, True)
+    assert 0.0 <= average["low"] < 0.375 < average["high"] <= 0.75
+    assert found["figures"]["roc_auc"]["difference"] > 0.0
+    assert found["figures"].keys() == {
+        *("roc_auc", "average_precision", "average_precision_target"),
+        *("ece", "ece_above_lowest"),
+    }
+
+
+def test_models_with_scores_of_their_own_share_one_ranking(
+    a: str, tmp_path: Path, params: Params
+) -> None:
+    b = evaluation(tmp_path / "b", HITS_A)
+    for name in ("per_target", "false_alarms"):
+        path = tmp_path / "b" / f"{name}.parquet"
+        table = pq.read_table(path)
+        at = table.column_names.index("score")
+        half = pa.compute.multiply(table["score"], pa.scalar(0.5, pa.float32()))
+        pq.write_table(table.set_column(at, table.schema.field("score"), half), path)
+    average = compare(Path(), params, a, b)["scores"]["figures"]["average_precision_target"]
+    assert (average["a"], average["b"], average["difference"]) == (0.5, 0.5, 0.0)
+
+
+def test_totals_and_complements_are_not_printed(a: str, b: str, params: Params) -> None:
+    result = compare(Path(), params, a, b, conventions="ispanet,basicirstd")
+    text = as_text(result, as_json=False)
+    for key in ("n_images", "n_targets", "n_empty_images", "n_pixels", "md", "fa_target"):
+        assert f"| {key} |" not in text
+        assert any(key in one["figures"] for one in result["conventions"].values())
+    assert "| n_predicted |" in text
+
+
 def test_the_text_names_both_and_how_they_were_compared(a: str, b: str, params: Params) -> None:
     text = as_text(compare(Path(), params, a, b), as_json=False)
+    assert "| average_precision_target | 0.5 | 0.875 | 0.375 | " in text
     assert "A: " + a in text
     assert "8 images, 8 units (unit: image)" in text
     assert "| pd | 0.5 | 0.875 | 0.375 | " in text
@@ -145,12 +217,23 @@ def test_other_images_are_refused(a: str, tmp_path: Path, params: Params) -> Non
         compare(Path(), params, a, b)
 
 
-def test_other_masks_are_refused(a: str, b: str, params: Params) -> None:
-    path = Path(b) / "per_image.parquet"
-    rows = pd.read_parquet(path)
-    rows.loc[3, "fn"] += 1
-    pq.write_table(pa.Table.from_pandas(rows, IMAGE_SCHEMA, preserve_index=False), path)
-    with pytest.raises(DataError, match=r"same masks.*1 images differ, first 'image 3'"):
+def test_other_masks_are_refused(a: str, tmp_path: Path, params: Params) -> None:
+    b = evaluation(tmp_path / "b", HITS_B, masks_checksum="1" * 64)
+    with pytest.raises(DataError, match=r"same masks_checksum, got 0{64} and 1{64}.*same data"):
+        compare(Path(), params, a, b)
+
+
+def test_an_evaluation_without_a_checksum_of_masks_is_refused(
+    a: str, tmp_path: Path, params: Params
+) -> None:
+    b = evaluation(tmp_path / "b", HITS_B, masks_checksum=None)
+    with pytest.raises(DataError, match=r"metrics\.json: masks_checksum missing.*run `irstd eval"):
+        compare(Path(), params, a, b)
+
+
+def test_other_sequences_are_refused(a: str, tmp_path: Path, params: Params) -> None:
+    b = evaluation(tmp_path / "b", HITS_B, sequences=["s1"] * 8)
+    with pytest.raises(DataError, match=r"same sequences, but 8 images differ, first 'image 0'"):
         compare(Path(), params, a, b)
 
 
@@ -175,6 +258,12 @@ def test_tables_of_other_images_than_the_figures_are_refused(
     pd.read_parquet(table).iloc[1:].to_parquet(table, index=False)
     with pytest.raises(DataError, match=r"basicirstd\.parquet: its images are not those of"):
         compare(Path(), params, a, str(c))
+    d = Path(evaluation(tmp_path / "d", HITS_B, ids=[f"other {i}" for i in range(8)]))
+    for name in ("per_target", "scores"):
+        (d / f"{name}.parquet").replace(Path(a) / f"{name}.parquet")
+        with pytest.raises(DataError, match=rf"{name}\.parquet: its images are not those of"):
+            compare(Path(), params, a, a)
+        write_scores(Path(a), HITS_A, [f"image {i}" for i in range(8)])
 
 
 def test_damaged_files_are_named(a: str, b: str, tmp_path: Path, params: Params) -> None:
@@ -189,8 +278,15 @@ def test_damaged_files_are_named(a: str, b: str, tmp_path: Path, params: Params)
 def test_what_is_missing_is_named(a: str, b: str, params: Params) -> None:
     with pytest.raises(DataError, match=r"nowhere: expected an output folder.*smoke: tiny"):
         compare(Path(), params, a, "nowhere")
-    with pytest.raises(DataError, match=r"dnanet\.parquet.*irstd evaluate --convention dnanet"):
+    with pytest.raises(
+        DataError,
+        match=r"'dnanet', has ispanet, basicirstd; run .*--convention.*evaluate\.convention in pa",
+    ):
         compare(Path(), params, a, b, conventions="dnanet")
+    (Path(b) / "conventions" / "basicirstd.parquet").rename(Path(b) / "hidden")
+    with pytest.raises(DataError, match=r"basicirstd\.parquet: not a readable table"):
+        compare(Path(), params, a, b)
+    (Path(b) / "hidden").rename(Path(b) / "conventions" / "basicirstd.parquet")
     with pytest.raises(ConfigError, match="unknown convention 'guess'"):
         compare(Path(), params, a, b, conventions="guess")
     (Path(b) / "metrics.json").unlink()

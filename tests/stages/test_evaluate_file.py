@@ -73,7 +73,7 @@ def test_finished_maps_are_evaluated(layout: Layout, params: Params, output: Pat
     counted = [name for name in by_stage if name.startswith("n_")] + ["iou", "pd", "fa_target"]
     assert {name: metrics[name] for name in counted} == {name: by_stage[name] for name in counted}
     assert {path.name for path in output.iterdir()} == FILES - {"speed.json"}
-    assert metrics["network"] == "predictions"
+    assert metrics["network"] == "found"
 
 
 def maps(folder: Path, layout: Layout) -> Path:
@@ -192,6 +192,76 @@ def test_published_weights_need_their_network(
         evaluate_file(layout.root, params, output, weights=path)
     metrics = evaluate_file(layout.root, params, output, weights=path, network="tiny")
     assert (metrics["network"], metrics["f1_target"]) == ("tiny", pytest.approx(4 / 7))
+
+
+def test_the_results_have_a_name(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    folder = maps(tmp_path / "maps", layout)
+    given = {"predictions": folder, "name": "Theirs, 2024"}
+    assert evaluate_file(layout.root, params, output, **given)["network"] == "Theirs, 2024"
+    given = {"weights": layout.weights("tiny"), "name": "ours", "overwrite": True}
+    assert evaluate_file(layout.root, params, output, **given)["network"] == "ours"
+
+
+def test_maps_below_the_threshold_are_said_to_detect_nothing(
+    layout: Layout, params: Params, output: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = maps(tmp_path / "maps", layout)
+    evaluate_file(layout.root, params, output, predictions=folder)
+    assert "no map exceeds" not in caplog.text
+    for path in folder.iterdir():
+        path.unlink()
+    for id, shape in (("hit", (64, 64)), ("miss", (64, 64)), ("false", (64, 64))):
+        np.save(folder / f"{id}.npy", np.full(shape, 0.1))
+    np.save(folder / "mixed.npy", np.full((48, 81), 0.4))
+    evaluate_file(layout.root, params, output, predictions=folder, overwrite=True)
+    assert "no map exceeds the threshold 0.5 (the highest value is 0.4 of 1)" in caplog.text
+
+
+def test_a_list_chooses_images_and_maps(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    folders = plain_folders(tmp_path / "set", layout)
+    split = tmp_path / "test.txt"
+    split.write_bytes(b"hit\r\nmixed\r\n")
+    chosen = Folders(folders.images, folders.masks, split=split)
+    folder = maps(tmp_path / "maps", layout)
+    metrics = evaluate_file(layout.root, params, output, predictions=folder, folders=chosen)
+    assert (metrics["n_images"], metrics["iou"], metrics["split"]) == (2, 1.0, str(split))
+    whole = Folders(folders.images, folders.masks)
+    with pytest.raises(DataError, match=r"no image of the test part, to be moved away: false$"):
+        evaluate_file(layout.root, params, tmp_path / "b", predictions=folder, folders=whole)
+
+
+def test_subfolders_are_drawn_as_sequences(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    flat = plain_folders(tmp_path / "set", layout)
+    for folder in flat.given:
+        (folder / "video").mkdir()
+        for path in [*folder.glob("hit*"), *folder.glob("miss*")]:
+            path.rename(folder / "video" / path.name)
+    onnx = write_tiny_onnx(tmp_path / "tiny.onnx")
+    evaluate_file(layout.root, params, output, onnx=onnx, folders=flat)
+    assert json.loads((output / "intervals.json").read_text())["unit"] == "sequence"
+
+
+def test_the_size_of_the_images_can_be_stated(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    folders = plain_folders(tmp_path / "set", layout)
+    (folders.images / "mixed.png").unlink()
+    (folders.masks / "mixed_pixels0.png").unlink()
+    onnx = write_tiny_onnx(tmp_path / "tiny.onnx")
+    given = {"onnx": onnx, "folders": folders, "overwrite": True}
+    sized = given | {"convention": "dnanet"}
+    metrics = evaluate_file(layout.root, params, output, **sized, size=64)
+    assert metrics["n_images"] == 3
+    with pytest.raises(DataError, match="expected images of 256 x 256 pixels, got 64 x 64"):
+        evaluate_file(layout.root, params, output, **sized, size=256)
+    with pytest.raises(ConfigError, match="size: got 64, but none of ispanet divides by a size"):
+        evaluate_file(layout.root, params, output, **given, convention="ispanet", size=64)
 
 
 def test_wrong_choices_are_refused(layout: Layout, params: Params, output: Path) -> None:
