@@ -98,7 +98,7 @@ def test_a_group_of_another_kind_is_replaced_whole(root):
     profile.write_text(recipe % "lr: 0.1, momentum: 0.9, weight_decay: 0.0, backbone_lr: null")
     use_profile(root, "mine", discard_edits=False)
     acm = load_params(root / "params.yaml").train.recipes["acm"]
-    assert acm.optimizer.name == "sgd" and acm.optimizer.momentum == 0.9
+    assert (acm.optimizer.name, acm.optimizer.momentum) == ("sgd", 0.9)
     assert (acm.batch_size, acm.epochs) == (4, 22)
     profile.write_text(recipe % "lr: 0.1")
     with pytest.raises(ConfigError, match=r"recipes\.acm\.optimizer\.momentum: "):
