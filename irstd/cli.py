@@ -79,7 +79,42 @@ def evaluate(
     onnx: Annotated[Path | None, typer.Option(help="An ONNX file of this program.")] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="Folder with a probability map per test image: ID.png or ID.npy."),
+        typer.Option(
+            help="Folder with a score map or mask per image, ID and .png, .bmp, .tif, .tiff "
+            "(grey, 8 or 16 bit), .npy or .mat (version 5 to 7); or written by `irstd evaluate`."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of images to evaluate on, instead of the prepared test part; subfolders "
+            "are sequences: the bootstrap draws each as a whole."
+        ),
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder with their masks: ID, ID_pixels0, ID_mask or ID_gt.")
+    ] = None,
+    empty: Annotated[
+        Path | None, typer.Option(help="Folder of images without any target; needs no masks.")
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="Text file, one ID a line: only these of --images, --masks and maps."),
+    ] = None,
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            help="How to count beside ispanet: all, or names with commas between. "
+            "Default: evaluate.convention."
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Side of the square images, if a convention divides by it."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="What the results call it. Default: the network, or for maps OUTPUT."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for the results of a file.")
@@ -89,13 +124,16 @@ def evaluate(
 ) -> None:
     """Measure a trained network, or any file (with -o), on the test part."""
     if network is not None:
-        _no_file_options(network, weights, onnx, predictions, output, published, overwrite)
+        files = weights, onnx, predictions, images, masks, empty, split, convention, size, name
+        _no_file_options(network, *files, output, published, overwrite)
         from irstd.stages.evaluate import evaluate as stage
 
         stage(Path(), _params(), network)
         return
+    from irstd.evaluation.folders import Folders
     from irstd.stages.evaluate_file import evaluate_file
 
+    places = images, masks, empty, split
     metrics = evaluate_file(
         Path(),
         _params(),
@@ -104,9 +142,36 @@ def evaluate(
         onnx=onnx,
         predictions=predictions,
         network=published,
+        folders=None if places == (None,) * 4 else Folders(*places),
+        convention=convention,
+        size=size,
+        name=name,
         overwrite=overwrite,
     )
-    typer.echo(f"{output}: IoU {metrics['iou']:.4f} on {metrics['n_images']} test images")
+    typer.echo(f"{output}: IoU {metrics['iou']:.4f} on {metrics['n_images']} images")
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="Output folder of `irstd evaluate`, or a network.")],
+    b: Annotated[str, typer.Argument(help="Likewise; differences are B - A.")],
+    convention: Annotated[
+        str | None, typer.Option(help="How to count: all, or names with commas between.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write this .json file.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compare two evaluations of the same images: differences, intervals, p-values."""
+    from irstd.stages.compare import as_text
+    from irstd.stages.compare import compare as stage
+
+    result = stage(
+        Path(), _params(), a, b, conventions=convention, output=output, overwrite=overwrite
+    )
+    typer.echo(as_text(result, as_json=as_json))
 
 
 @app.command()

@@ -101,12 +101,14 @@ def _edits(root: Path, target: Path) -> list[str]:
 
 
 def _overlay(tree: Any, differences: dict[str, Any], name: str, where: str) -> None:
+    """Put the differences into the tree; a group that names another kind is replaced whole."""
     for key, value in differences.items():
         if key not in tree:
             raise ConfigError(
                 f"profiles/{name}.yaml: {where}{key}: unknown key; profiles/{BASE}.yaml has none"
             )
-        if isinstance(value, dict) and isinstance(tree[key], dict):
+        same_kind = isinstance(value, dict) and isinstance(tree[key], dict)
+        if same_kind and value.get("name", tree[key].get("name")) == tree[key].get("name"):
             _overlay(tree[key], value, name, f"{where}{key}.")
         else:
             tree[key] = value

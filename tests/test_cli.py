@@ -14,7 +14,7 @@ from irstd.errors import IrstdError
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
-    "prepare", "validate", "train", "evaluate", "export", "register",
+    "prepare", "validate", "train", "evaluate", "compare", "export", "register",
     "track", "tune", "report", "predict", "profile", "data", "import-weights", "models",
 ]  # fmt: skip
 ABSENT = [
@@ -88,6 +88,12 @@ def test_an_error_is_one_message_and_no_traceback(tmp_path):
         (["evaluate", "-o", "found"], "expected exactly one of --weights"),
         (["evaluate", "--weights", "a", "--onnx", "b", "-o", "found"], "expected exactly one of"),
         (["evaluate", "--weights", "a", "-o", "found"], "irstd prepare"),
+        (["evaluate", "ispanet", "--convention", "all"], "takes no options"),
+        (["evaluate", "ispanet", "--name", "theirs"], "takes no options"),
+        (["evaluate", "ispanet", "--size", "256"], "takes no options"),
+        (["evaluate", "--onnx", "a", "--split", "b", "-o", "found"], "--images with --masks"),
+        (["evaluate", "--onnx", "a", "--images", "b", "-o", "found"], "--images with --masks"),
+        (["evaluate", "--onnx", "a", "--convention", "b", "-o", "found"], "unknown convention 'b'"),
         (["export"], "expected NETWORK, or --weights FILE"),
         (["export", "--weights", "a"], "-o for its results"),
         (["export", "ispanet", "--height", "8"], "takes no options"),

@@ -92,6 +92,19 @@ def test_edits_are_not_lost(root):
     assert load_params(path).profile == "smoke"
 
 
+def test_a_group_of_another_kind_is_replaced_whole(root):
+    recipe = "train: {recipes: {acm: {optimizer: {name: sgd, %s}, batch_size: 4}}}\n"
+    profile = root / "profiles" / "mine.yaml"
+    profile.write_text(recipe % "lr: 0.1, momentum: 0.9, weight_decay: 0.0, backbone_lr: null")
+    use_profile(root, "mine", discard_edits=False)
+    acm = load_params(root / "params.yaml").train.recipes["acm"]
+    assert (acm.optimizer.name, acm.optimizer.momentum) == ("sgd", 0.9)
+    assert (acm.batch_size, acm.epochs) == (4, 22)
+    profile.write_text(recipe % "lr: 0.1")
+    with pytest.raises(ConfigError, match=r"recipes\.acm\.optimizer\.momentum: "):
+        use_profile(root, "mine", discard_edits=True)
+
+
 def test_unknown_profiles_and_keys(root):
     with pytest.raises(ConfigError, match="unknown profile 'big'; choose one of: demo, demo-all"):
         use_profile(root, "big", discard_edits=False)

@@ -130,16 +130,21 @@ class TrainParams(Group):
 
 
 class BootstrapParams(Group):
-    """Percentile bootstrap over images."""
+    """Percentile bootstrap over images, or over sequences where there are any."""
 
     samples: Annotated[int, Field(ge=100, le=1_000_000)]
     confidence: OpenShare
 
 
 class EvaluateParams(Group):
-    """How predictions are counted and shown."""
+    """How predictions are counted and shown.
 
-    convention: Literal["ispanet"]
+    Attributes:
+        convention: `all`, or names of `irstd.metrics.conventions.CONVENTIONS` with commas between;
+            looked up where predictions are counted.
+    """
+
+    convention: Annotated[str, Field(pattern=r"^[a-z0-9_]+(,[a-z0-9_]+)*$")]
     threshold: OpenShare
     distance: Annotated[float, Field(gt=0.0, le=1000.0)] | None
     bootstrap: BootstrapParams

@@ -137,7 +137,7 @@ def published_lists(contents: Contents, source: Source | None) -> dict[str, dict
 
 
 def read_list(tree: Tree, file: str) -> list[str]:
-    """Read the ids of a list: one a line, any newline, blanks stripped, empty lines dropped.
+    """Read the ids of a list, see `parse_list`.
 
     Raises:
         DataError: unreadable, or not UTF-8 text.
@@ -146,6 +146,11 @@ def read_list(tree: Tree, file: str) -> list[str]:
         text = tree.read_text(file)
     except DataError as error:
         raise DataError(f"{tree.root / file}: {error}; a list has one id a line") from error
+    return parse_list(text)
+
+
+def parse_list(text: str) -> list[str]:
+    """The ids of a list: one a line, any newline, blanks stripped, empty lines dropped."""
     return [name for line in text.splitlines() if (name := line.strip())]
 
 

@@ -128,6 +128,22 @@ def to_grey(pixels: Shaped[np.ndarray, "..."]) -> Grey:
     return total.astype(pixels.dtype)
 
 
+def decode_values(content: bytes) -> Grey:
+    """Grey values of the bytes of a file whose values are numbers, not light: a score map.
+
+    Args:
+        content: of the file.
+
+    Raises:
+        DataError: as `read_grey`; or the channels differ, or pixels are transparent. Messages do
+            not name the file.
+    """
+    pixels = _decode(content)
+    if pixels.ndim == 3 and not bool(np.all(pixels[..., 3:] == np.iinfo(pixels.dtype).max)):
+        raise DataError("expected opaque pixels, got transparency; export grey values alone")
+    return _one_channel(pixels, "grey values")
+
+
 def decode_mask(content: bytes, threshold: int | None = None) -> UInt8[np.ndarray, "h w"]:
     """`read_mask` for the bytes of a file; messages do not name the file.
 
@@ -136,13 +152,7 @@ def decode_mask(content: bytes, threshold: int | None = None) -> UInt8[np.ndarra
         threshold: pixels above it are the targets of a mask that is not binary (127 is usual);
             None refuses such a mask.
     """
-    pixels = _decode(content)
-    if pixels.ndim == 3:
-        if not bool(np.all(pixels == pixels[..., :1])):
-            raise DataError(
-                "expected a mask with equal channels, got colours; export it as a binary grey image"
-            )
-        pixels = pixels[..., 0]
+    pixels = _one_channel(_decode(content), "a mask")
     values = np.unique(pixels)
     if not (set(values.tolist()) <= {0, 1} or set(values.tolist()) <= {0, 255}):
         if threshold is not None:
@@ -227,7 +237,7 @@ def _read(path: Path, decode: Callable[[bytes], Grey]) -> Grey:
 
 
 def _decode(content: bytes) -> Shaped[np.ndarray, "..."]:
-    """Decode to (H, W) or (H, W, 3) in OpenCV's channel order (blue, green, red), alpha dropped."""
+    """Decode to (H, W), or (H, W, 3 or 4) in OpenCV's order (blue, green, red, alpha)."""
     if not content:
         raise DataError(_EMPTY)
     try:
@@ -237,7 +247,22 @@ def _decode(content: bytes) -> Shaped[np.ndarray, "..."]:
     if pixels is None:
         raise DataError(_NO_IMAGE)
     _check_depth(pixels)
-    return np.ascontiguousarray(pixels[..., :3]) if pixels.ndim == 3 else pixels
+    return pixels
+
+
+def _one_channel(pixels: Shaped[np.ndarray, "..."], what: str) -> Grey:
+    """(H, W) of decoded pixels whose colours are equal; alpha is dropped.
+
+    Raises:
+        DataError: they differ.
+    """
+    if pixels.ndim == 2:
+        return pixels
+    if not bool(np.all(pixels[..., 1:3] == pixels[..., :1])):
+        raise DataError(
+            f"expected {what} with equal channels, got colours; export it as a grey image"
+        )
+    return np.ascontiguousarray(pixels[..., 0])
 
 
 def _check_depth(pixels: Shaped[np.ndarray, "..."]) -> None:

@@ -2,36 +2,37 @@
 
 import hashlib
 import math
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Float64
 from tqdm import tqdm
 
 from irstd.data.clips import read_clip
 from irstd.data.pixels import to_unit
 from irstd.data.store import PreparedData
 from irstd.evaluation import tables
+from irstd.evaluation.figures import Curve
 from irstd.inference.predictor import Predictor
 from irstd.metrics.baseline import best_global_threshold
+from irstd.metrics.calibration import CalibrationCurve, calibration_curve
 from irstd.metrics.components import Moments
-from irstd.metrics.counts import COUNT_COLUMNS, count_image, figures
+from irstd.metrics.counts import COUNT_COLUMNS, ImageCounts, count_image, figures
 from irstd.metrics.curves import (
     DistanceCurve,
-    PrecisionRecallCurve,
-    RocCurve,
-    ScoreHistogram,
+    FreeResponseCurve,
     TargetCurve,
+    TargetSweep,
     distance_curve,
-    target_curve,
 )
-
-THRESHOLDS = (0.001, 0.01, *(step / 20 for step in range(1, 20)), 0.99, 0.999)
-"""Thresholds of the P_d over F_a curve."""
+from irstd.metrics.histogram import OverlapCurve, PrecisionRecallCurve, RocCurve, ScoreHistogram
+from irstd.metrics.peaks import PeakScores
+from irstd.metrics.ranking import DetectionRanking
 
 DISTANCES_PX = tuple(step / 2 for step in range(21))
 """Matching distances of the P_d and P_a curves."""
@@ -42,15 +43,21 @@ class Evaluation:
     """What a network does on a set of images.
 
     Attributes:
-        figures: every figure of `irstd.metrics.counts.figures`, with `roc_auc` and
-            `average_precision`.
+        figures: every figure of `irstd.metrics.counts.figures`; `roc_auc` and
+            `average_precision` of the pixels; `average_precision_target` of the components
+            (`irstd.metrics.ranking`); `ece` and `ece_above_lowest` of the score
+            (`irstd.metrics.calibration`).
         counts: one row per image over `COUNT_COLUMNS`.
         per_image: `irstd.evaluation.tables.IMAGE_SCHEMA`.
         per_target: `TARGET_SCHEMA`.
         false_alarms: `FALSE_ALARM_SCHEMA`.
+        scores: `SCORE_SCHEMA`.
         roc: of the pixels.
         pr: precision and recall of the pixels.
+        overlap: F1 and IoU of the pixels over the threshold.
+        calibration: reliability of the score.
         over_threshold: P_d and F_a over the threshold.
+        free_response: P_d over the false alarms per image.
         over_distance: P_d and P_a over the matching distance.
         sequential_per_s: images / time spent in `predict`, one image after another (batch 1).
     """
@@ -60,11 +67,28 @@ class Evaluation:
     per_image: pa.Table
     per_target: pa.Table
     false_alarms: pa.Table
+    scores: pa.Table
     roc: RocCurve
     pr: PrecisionRecallCurve
+    overlap: OverlapCurve
+    calibration: CalibrationCurve
     over_threshold: TargetCurve
+    free_response: FreeResponseCurve
     over_distance: DistanceCurve
     sequential_per_s: float
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """Every curve by its name in `irstd.evaluation.figures.CURVES`."""
+        return {
+            "pr": self.pr,
+            "roc": self.roc,
+            "f1_iou": self.overlap,
+            "calibration": self.calibration,
+            "pd_fa": self.over_threshold,
+            "froc": self.free_response,
+            "distance": self.over_distance,
+        }
 
 
 def evaluate_images(
@@ -77,6 +101,9 @@ def evaluate_images(
 ) -> Evaluation:
     """Predict images and measure the predictions on the grid of their original masks.
 
+    The thresholds of the target-level curves depend on all maps (`irstd.metrics.peaks`), so the
+    maps wait in a temporary file, four bytes per pixel, until they are known.
+
     Args:
         predictor: the network.
         data: prepared images.
@@ -85,20 +112,34 @@ def evaluate_images(
         distance: largest distance of a target and its detection in pixels, inclusive.
         keep: called with id and probability map of every image.
     """
-    seen = _Pass(predictor, data, threshold, distance, keep)
-    over_threshold = target_curve(seen.images(rows), THRESHOLDS, distance)
+    with tempfile.TemporaryFile() as maps:
+        seen = _Pass(predictor, data, threshold, distance, keep, maps)
+        for row in tqdm(rows, desc="evaluate", unit="image"):
+            seen.add(int(row))
+        sweep = seen.sweep(rows)
     counts = np.array([[row[name] for name in COUNT_COLUMNS] for row in seen.per_image])
     roc, pr = seen.histogram.roc(), seen.histogram.pr()
-    areas = {"roc_auc": roc.auc, "average_precision": pr.average_precision}
+    calibration = calibration_curve(seen.histogram)
+    more = {
+        "roc_auc": roc.auc,
+        "average_precision": pr.average_precision,
+        "average_precision_target": seen.ranking.compute().average_precision,
+        "ece": calibration.ece,
+        "ece_above_lowest": calibration.ece_above_lowest,
+    }
     return Evaluation(
-        figures=total_figures(counts) | areas,
+        figures=total_figures(counts) | more,
         counts=counts,
         per_image=pa.Table.from_pylist(seen.per_image, schema=tables.IMAGE_SCHEMA),
         per_target=pa.Table.from_pylist(seen.per_target, schema=tables.TARGET_SCHEMA),
         false_alarms=pa.Table.from_pylist(seen.false_alarms, schema=tables.FALSE_ALARM_SCHEMA),
+        scores=pa.Table.from_pylist(seen.scores, schema=tables.SCORE_SCHEMA),
         roc=roc,
         pr=pr,
-        over_threshold=over_threshold,
+        overlap=seen.histogram.overlap(),
+        calibration=calibration,
+        over_threshold=sweep.curve(),
+        free_response=sweep.free_response(),
         over_distance=distance_curve(seen.moments, DISTANCES_PX),
         sequential_per_s=len(seen.per_image) / seen.seconds,
     )
@@ -131,42 +172,59 @@ class _Pass:
         threshold: float,
         distance: float,
         keep: Callable[[str, Float32[np.ndarray, "h w"]], object],
+        maps: IO[bytes],
     ) -> None:
-        self._predictor, self._data, self._keep = predictor, data, keep
+        self._predictor, self._data, self._keep, self._maps = predictor, data, keep, maps
         self._threshold, self._distance = threshold, distance
         self._ids, self._scr = data.index["id"].tolist(), data.index["scr"].tolist()
         self.per_image: tables.Rows = []
         self.per_target: tables.Rows = []
         self.false_alarms: tables.Rows = []
+        self.scores: tables.Rows = []
         self.moments: list[tuple[Moments, Moments]] = []
         self.histogram = ScoreHistogram()
+        self.peaks = PeakScores()
+        self.ranking = DetectionRanking()
         self.seconds = 0.0
 
-    def images(
-        self, rows: Sequence[int]
-    ) -> Iterator[tuple[Float32[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]]:
-        """Yield probability and mask of each image."""
-        for row in tqdm(rows, desc="evaluate", unit="image"):
-            start = time.perf_counter()
-            clip = read_clip(self._data, row, *self._predictor.clip)
-            probability = self._predictor.predict(clip, self._threshold).probability
-            self.seconds += time.perf_counter() - start
-            mask = self._data.mask(row)
-            self._record(int(row), probability, mask)
-            yield probability, mask
+    def add(self, row: int) -> None:
+        """Predict and record the image at a position."""
+        start = time.perf_counter()
+        clip = read_clip(self._data, row, *self._predictor.clip)
+        probability = self._predictor.predict(clip, self._threshold).probability
+        self.seconds += time.perf_counter() - start
+        mask = self._data.mask(row)
+        counts = count_image(probability, mask, self._threshold, self._distance)
+        self._record(row, probability, counts)
+        histogram = ScoreHistogram()
+        histogram.update(probability, mask)
+        self.histogram.merge(histogram)
+        self.scores.append(tables.score_row(self._ids[row], histogram))
+        self.peaks.update(probability, mask)
+        np.save(self._maps, probability)
+        self._keep(self._ids[row], probability)
+
+    def sweep(self, rows: Sequence[int]) -> TargetSweep:
+        """Counts over the thresholds of all images, from their maps in the order of `add`."""
+        thresholds = self.peaks.thresholds().tolist()
+        counted = TargetSweep({*thresholds, self._threshold}, self._distance)
+        self._maps.seek(0)
+        for row in tqdm(rows, desc="curves", unit="image"):
+            counted.update(np.load(self._maps), self._data.mask(int(row)))
+        return counted
 
     def _record(
-        self, row: int, probability: Float32[np.ndarray, "h w"], mask: UInt8[np.ndarray, "h w"]
+        self, row: int, probability: Float32[np.ndarray, "h w"], counts: ImageCounts
     ) -> None:
         id = self._ids[row]
-        counts = count_image(probability, mask, self._threshold, self._distance)
         scr = np.asarray(self._scr[row], dtype=np.float64)
         self.per_image.append(tables.image_row(id, counts))
         self.per_target += tables.target_rows(id, counts, probability, scr)
         self.false_alarms += tables.false_alarm_rows(id, counts, probability)
         self.moments.append((counts.targets.moments, counts.predicted.moments))
-        self.histogram.update(probability, mask)
-        self._keep(id, probability)
+        scores = tables.peak_probability(probability, counts.predicted)
+        hits = np.isin(np.arange(len(scores)), counts.pairs[:, 1])
+        self.ranking.update(scores, hits, counts.targets.count)
 
 
 class _Lazy(Sequence[np.ndarray]):

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from irstd.files import replaced
-from irstd.metrics.curves import DistanceCurve, PrecisionRecallCurve, RocCurve, TargetCurve
+from irstd.metrics.calibration import CalibrationCurve
+from irstd.metrics.curves import DistanceCurve, FreeResponseCurve, TargetCurve
+from irstd.metrics.histogram import OverlapCurve, PrecisionRecallCurve, RocCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +26,15 @@ Curves = Mapping[str, pd.DataFrame]
 
 Plot = Callable[["Axes", Curves], "Axes"]
 
-Curve = RocCurve | PrecisionRecallCurve | TargetCurve | DistanceCurve
+Curve = (
+    RocCurve
+    | PrecisionRecallCurve
+    | OverlapCurve
+    | CalibrationCurve
+    | TargetCurve
+    | FreeResponseCurve
+    | DistanceCurve
+)
 
 COLUMN_NAMES = {"thresholds": "threshold", "distances": "distance_px"}
 
@@ -62,10 +72,57 @@ def plot_roc(axes: "Axes", curves: Curves) -> "Axes":
     return _finish(axes, "ROC of pixels")
 
 
+def plot_f1_iou(axes: "Axes", curves: Curves) -> "Axes":
+    """F1 (thin) and IoU (thick) over the threshold; columns `threshold`, `f1`, `iou`."""
+    for style, frame in _styled(curves):
+        label = style.pop("label")
+        for column, name, width in (("f1", "F1", 1.0), ("iou", "IoU", 2.2)):
+            axes.plot(
+                frame["threshold"],
+                frame[column],
+                linewidth=width,
+                label=f"{label}: {name}",
+                **style,
+            )
+    axes.set(xlabel="threshold", ylabel="share", xlim=(0, 1), ylim=(0, 1.02))
+    return _finish(axes, "F1 and IoU of pixels over the threshold")
+
+
+def plot_calibration(axes: "Axes", curves: Curves) -> "Axes":
+    """Share of target pixels over their mean score; columns `score`, `target_share`."""
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1.0, label="calibrated")
+    for style, frame in _styled(curves):
+        axes.plot(frame["score"], frame["target_share"], marker="o", markersize=3, **style)
+    axes.set(xlabel="mean score of the pixels", ylabel="share of target pixels")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    return _finish(axes, "Reliability of the score")
+
+
+def plot_calibration_counts(axes: "Axes", curves: Curves) -> "Axes":
+    """How many pixels have a score in each interval; columns `low`, `high`, `pixels`."""
+    for style, frame in _styled(curves):
+        middle = (frame["low"] + frame["high"]) / 2
+        axes.plot(middle, frame["pixels"], marker="o", markersize=3, **style)
+    axes.set_yscale("symlog", linthresh=1.0)
+    axes.set(xlabel="score", ylabel="pixels", xlim=(0, 1))
+    axes.set_ylim(bottom=0)
+    return _finish(axes, "Pixels by score")
+
+
+def plot_froc(axes: "Axes", curves: Curves) -> "Axes":
+    """P_d over false alarms per image; columns `false_per_image`, `pd`; logarithmic above 0.01."""
+    for style, frame in _styled(curves):
+        axes.plot(frame["false_per_image"], frame["pd"], **style)
+    axes.set_xscale("symlog", linthresh=1e-2)
+    axes.set(xlabel="false components per image", ylabel=PD_LABEL, ylim=(0, 1.02))
+    axes.set_xlim(left=0)
+    return _finish(axes, "Free response")
+
+
 def plot_pd_fa_components(axes: "Axes", curves: Curves) -> "Axes":
     """P_d over the share of false components; columns `fa_target`, `pd`."""
     for style, frame in _styled(curves):
-        axes.plot(frame["fa_target"], frame["pd"], marker="o", markersize=3, **style)
+        axes.plot(frame["fa_target"], frame["pd"], **style)
     axes.set(xlabel="F_a: false components / predicted components (share)", xlim=(0, 1))
     axes.set(ylabel=PD_LABEL, ylim=(0, 1.02))
     return _finish(axes, "P_d over F_a (components)")
@@ -74,7 +131,7 @@ def plot_pd_fa_components(axes: "Axes", curves: Curves) -> "Axes":
 def plot_pd_fa_pixels(axes: "Axes", curves: Curves) -> "Axes":
     """P_d over the pixels of false components; columns `fa_pixel`, `pd`."""
     for style, frame in _styled(curves):
-        axes.plot(PER_MILLION * frame["fa_pixel"], frame["pd"], marker="o", markersize=3, **style)
+        axes.plot(PER_MILLION * frame["fa_pixel"], frame["pd"], **style)
     axes.set_xscale("symlog", linthresh=1.0)
     axes.set(xlabel="F_a: pixels of false components / all pixels (1e-6)")
     axes.set(ylabel=PD_LABEL, ylim=(0, 1.02))
@@ -127,7 +184,10 @@ def plot_val_iou(axes: "Axes", curves: Curves) -> "Axes":
 CURVES: Mapping[str, tuple[Plot, ...]] = {
     "pr": (plot_pr,),
     "roc": (plot_roc,),
+    "f1_iou": (plot_f1_iou,),
+    "calibration": (plot_calibration, plot_calibration_counts),
     "pd_fa": (plot_pd_fa_components, plot_pd_fa_pixels),
+    "froc": (plot_froc,),
     "distance": (plot_distance,),
 }
 """How to draw `<name>.csv` of an evaluation; F_a has two meanings, of components and of pixels."""

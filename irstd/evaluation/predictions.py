@@ -12,6 +12,7 @@ floor(255 threshold) exactly where p > threshold, so the masks read back are tho
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +20,13 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, UInt8
 
 from irstd.errors import DataError
+from irstd.evaluation.npy import map_npy, read_npy_header
 from irstd.evaluation.tables import read_rows
 from irstd.metrics.inputs import predicted_pixels
 
 CODES_FILE, INDEX_FILE = "probability.npy", "index.parquet"
 LEVELS = 255
+MADE_BY = "irstd evaluate"
 
 SCHEMA = pa.schema(
     [
@@ -99,24 +102,22 @@ class StoredPredictions:
     def __init__(self, folder: Path) -> None:
         """Read the index and map the codes."""
         self._folder = folder
-        made_by = f"irstd evaluate {folder.parent.name}"
-        rows = read_rows(folder / INDEX_FILE, SCHEMA, made_by).to_pylist()
+        rows = read_rows(folder / INDEX_FILE, SCHEMA, MADE_BY).to_pylist()
+        total = _check_rows(folder / INDEX_FILE, rows)
+        path = folder / CODES_FILE
         try:
-            self._codes = np.load(folder / CODES_FILE, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{folder / CODES_FILE}: expected the predictions of the test part ({error}); "
-                f"run `{made_by}`"
-            ) from error
-        expected = sum(row["height"] * row["width"] for row in rows)
-        if self._codes.shape != (expected,) or self._codes.dtype != np.uint8:
-            raise DataError(
-                f"{folder / CODES_FILE}: expected {expected} bytes as in {INDEX_FILE}, got "
-                f"{self._codes.dtype} of shape {self._codes.shape}; run `{made_by}`"
-            )
+            header = read_npy_header(path)
+            if header.shape != (total,) or header.dtype != np.uint8:
+                raise DataError(
+                    f"expected {total} bytes as in {INDEX_FILE}, got {header.dtype} of shape "
+                    f"{header.shape}"
+                )
+            self._codes = map_npy(path, header)
+        except (OSError, DataError) as error:
+            raise DataError(f"{path}: {error}; run `{MADE_BY}` again") from error
         self._rows = {row["id"]: row for row in rows}
         self.ids = tuple(self._rows)
-        self.threshold = float(rows[0]["threshold"]) if rows else math.nan
+        self.threshold = float(rows[0]["threshold"])
 
     def probability(self, id: str) -> Float32[np.ndarray, "h w"]:
         """Probability map of an image, (H, W), within 1/255 of what the network gave.
@@ -148,9 +149,35 @@ class StoredPredictions:
         if id not in self._rows:
             raise DataError(
                 f"{self._folder}: no prediction for image {id!r} among {len(self.ids)}; "
-                f"run `irstd evaluate {self._folder.parent.name}` after `irstd prepare`"
+                f"run `{MADE_BY}` on these images again"
             )
         row = self._rows[id]
         height, width = row["height"], row["width"]
         codes: UInt8[np.ndarray, "h w"] = self._codes[row["offset"] :][: height * width]
         return codes.reshape(height, width)
+
+
+def _check_rows(path: Path, rows: Sequence[dict[str, Any]]) -> int:
+    """Bytes of all maps, which lie one behind another.
+
+    Raises:
+        DataError: no row, one that is out of place, an id that is there twice, or not one threshold
+            in [0, 1].
+    """
+    end = 0
+    for row in rows:
+        if row["height"] < 1 or row["width"] < 1 or row["offset"] != end:
+            raise DataError(
+                f"{path}: expected a map of at least one pixel from byte {end} on, got {row}; run "
+                f"`{MADE_BY}` again"
+            )
+        end += row["height"] * row["width"]
+    thresholds = {row["threshold"] for row in rows}
+    if len(thresholds) != 1 or not 0 <= min(thresholds) <= 1:
+        raise DataError(
+            f"{path}: expected one threshold in [0, 1], got {sorted(thresholds)}; run `{MADE_BY}` "
+            "again"
+        )
+    if len({row["id"] for row in rows}) < len(rows):
+        raise DataError(f"{path}: expected each id once; run `{MADE_BY}` again")
+    return end

@@ -1,7 +1,8 @@
 """Tables over evaluated networks: figures with intervals, and the conditions they hold under."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -21,6 +22,77 @@ FIGURES = (
 
 BASELINE_TITLE = "F1-T of the best global threshold"
 
+NOT_COUNTED, NOT_STATED = "-", "not stated"
+
+FIELD_FIGURES = (
+    ("Images with targets", "images_with_targets"),
+    ("Targets", "targets"),
+    ("P_d", "pd"),
+    ("P_a", "pa"),
+    ("P_a, images with targets", "pa_with_targets"),
+    ("Images without", "images_without"),
+    ("False alarms on these", "false_alarms_without"),
+    ("Of these with alarm", "images_without_alarmed"),
+    ("Share without alarm", "alarm_free_share"),
+)
+"""Heading and key of each figure of `irstd.evaluation.field.field_report` in a table."""
+
+LOCATION_ERRORS, SEGMENTATION_ERRORS = ("itf", "pcp", "m2s", "s2m"), ("mrg", "itf", "pcp")
+
+Columns = Sequence[tuple[str, Mapping[str, str], float]]
+
+CONVENTION_FIGURES: Columns = (
+    ("IoU", {"iou": ""}, 1.0),
+    ("nIoU", {"niou_image": "per image", "niou_target": "per target"}, 1.0),
+    ("Recall (pixAcc)", {"recall": "", "recall_target": "targets"}, 1.0),
+    ("Precision", {"precision": "", "precision_target": "targets", "pa": "components (P_a)"}, 1.0),
+    ("F1", {"f1": "pixels", "f1_target": "targets", "f1_image": "per image"}, 1.0),
+    ("ROC area", {"roc_auc": ""}, 1.0),
+    ("P_d", {"pd": "", "detected_share": "of images"}, 1.0),
+    (
+        "F_a (pixels) x 1e-6",
+        {"fa_pixel": "", "fa_pixel_all": "all false", "fpr": "all false, of the background"},
+        PER_MILLION,
+    ),
+    ("F_a (other)", {"fa_target": "of components", "fa_image": "per image"}, 1.0),
+)
+"""Columns of a table of conventions: heading, keys with what tells them apart, factor."""
+
+HIERARCHICAL_FIGURES: Columns = (
+    ("hIoU", {"hiou": ""}, 1.0),
+    ("IoU_loc", {"iou_loc": ""}, 1.0),
+    *((f"1 - IoU_loc: {e.upper()}", {f"error_loc_{e}": ""}, 1.0) for e in LOCATION_ERRORS),
+    ("IoU_seg", {"iou_seg": ""}, 1.0),
+    *((f"1 - IoU_seg: {e.upper()}", {f"error_seg_{e}": ""}, 1.0) for e in SEGMENTATION_ERRORS),
+)
+"""Columns of a table of hierarchical IoU, likewise."""
+
+CONVENTION_NOTE = (
+    "The same predictions, counted as the evaluation code of each paper counts them, defects "
+    "included, each at its own matching distance. Figures of different rows do not compare. A dash "
+    "is a figure that the convention does not have; all that it has are in `conventions.csv` of "
+    "the evaluation."
+)
+HIERARCHICAL_NOTE = (
+    "Hierarchical IoU: hIoU = IoU_loc IoU_seg, and what each of the two lacks to 1. Of IoU_loc: "
+    "components (ITF) and targets (PCP) without candidate, components (M2S) and targets (S2M) "
+    "beside a pair. Of IoU_seg: pixels on other targets (MRG), on background (ITF) and missing "
+    "(PCP)."
+)
+FIELD_NOTE = (
+    "Images with targets and images without: P_d = pairs / targets, P_a = pairs / predicted "
+    "components; each predicted component on an image without target is a false alarm."
+)
+
+BINS = (
+    ("scr", "SCR of the target"),
+    ("area_px", "area of the target in pixels"),
+    ("border_px", "distance of the target from the border in pixels"),
+    ("targets", "targets in the image"),
+    ("background", "background"),
+)
+"""Kinds of bins that are shown, and what they are called."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -30,6 +102,9 @@ class Result:
         metrics: `metrics.json` of `evaluate`.
         intervals: `intervals.json` of `evaluate`.
         breakdown: `breakdown.json` of `evaluate`.
+        conventions: `conventions.json` of `evaluate`; empty in reports published before there was
+            one.
+        field_report: `field.json` of `evaluate`; empty likewise.
         speed: `speed.json` of `evaluate`.
         run: `run.json` of `train`.
         trained: `metrics.json` of `train`.
@@ -45,6 +120,8 @@ class Result:
     trained: dict[str, Any]
     recipe: str
     attribution: str
+    conventions: dict[str, Any] = field(default_factory=dict)
+    field_report: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,30 +166,124 @@ def conditions_table(results: Sequence[Result]) -> Table:
 
 
 def breakdown_table(results: Sequence[Result]) -> Table:
-    """P_d by SCR and by size of the target, see `irstd.evaluation.breakdown`."""
+    """P_d with its interval by kind of target and of image, see `irstd.evaluation.breakdown`."""
     rows = [
-        (result.metrics["network"], title, _bounds(one), str(one["targets"]), number(one["pd"]))
+        (result.metrics["network"], title, _bounds(one), str(one["targets"]), _pd(one))
         for result in results
-        for key, title in (("scr", "SCR"), ("area_px", "area in pixels"))
-        for one in result.breakdown[key]
+        for key, title in BINS
+        for one in result.breakdown.get(key, ())
     ]
-    return Table(("Network", "Targets by", "Range", "Targets", "P_d"), tuple(rows))
+    return Table(("Network", "By", "Range", "Targets", "P_d"), tuple(rows))
+
+
+def conventions_table(contents: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The same predictions under several conventions, side by side.
+
+    Args:
+        contents: by what made the predictions, `conventions.json`.
+    """
+    head = ("Network", "Convention", *(title for title, _, _ in CONVENTION_FIGURES), "Defects")
+    rows = [
+        (
+            network,
+            name,
+            *_convention_cells(one["figures"], CONVENTION_FIGURES),
+            ", ".join(one["defects"]) or "none",
+        )
+        for network, content in contents.items()
+        for name, one in content.items()
+    ]
+    return Table(head, tuple(rows))
+
+
+def hierarchical_table(contents: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Hierarchical IoU and its errors, under the conventions that have it."""
+    head = ("Network", "Convention", *(title for title, _, _ in HIERARCHICAL_FIGURES))
+    rows = [
+        (network, name, *_convention_cells(one["figures"], HIERARCHICAL_FIGURES))
+        for network, content in contents.items()
+        for name, one in content.items()
+        if "hiou" in one["figures"]
+    ]
+    return Table(head, tuple(rows))
+
+
+def defects_table(contents: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What the defects in `conventions_table` are."""
+    named = {
+        key: text
+        for content in contents.values()
+        for one in content.values()
+        for key, text in one["defects"].items()
+    }
+    by_number = sorted(named.items(), key=lambda item: (item[0][0], int(item[0][1:])))
+    return Table(("Defect", "What the published code does"), tuple(by_number))
+
+
+def field_table(results: Sequence[Result]) -> Table | None:
+    """Images with and without targets (ISPANet, Table IX); None where no image is without."""
+    shown = [result for result in results if result.field_report.get("images_without")]
+    head = ("Network", *(title for title, _ in FIELD_FIGURES))
+    rows = tuple(
+        (result.metrics["network"], *(_plain(result.field_report[key]) for _, key in FIELD_FIGURES))
+        for result in shown
+    )
+    return Table(head, rows) if rows else None
+
+
+def convention_parts(results: Sequence[Result]) -> list[Table | str]:
+    """The same predictions under all conventions, and what is wrong with these.
+
+    Returns:
+        Tables and text; nothing where no result has other conventions.
+    """
+    contents = {f"{r.metrics['network']}": r.conventions for r in results if r.conventions}
+    if not contents:
+        return []
+    hierarchical, defects = hierarchical_table(contents), defects_table(contents)
+    parts: list[Table | str] = [CONVENTION_NOTE, conventions_table(contents)]
+    if hierarchical.rows:
+        parts += [HIERARCHICAL_NOTE, hierarchical]
+    return [*parts, defects] if defects.rows else parts
+
+
+def field_parts(results: Sequence[Result]) -> list[Table | str]:
+    """Images with and without targets; nothing where no image is without."""
+    table = field_table(results)
+    return [] if table is None else [FIELD_NOTE, table]
+
+
+def markdown(parts: Sequence[Table | str]) -> str:
+    """Tables and texts one below the other, without a line break at the end."""
+    return "\n\n".join(part if isinstance(part, str) else part.markdown() for part in parts)
+
+
+def all_parts(results: Sequence[Result]) -> list[Table | str]:
+    """All tables with their notes."""
+    return [
+        figures_table(results),
+        interval_note(results),
+        conditions_table(results),
+        *field_parts(results),
+        *convention_parts(results),
+        breakdown_table(results),
+    ]
 
 
 def interval_note(results: Sequence[Result]) -> str:
     """One line that says what the brackets mean."""
     shown = results[0].intervals
     return (
-        f"In brackets: {shown['confidence']:.0%} interval, percentile bootstrap over images, "
-        f"{shown['samples']} samples. F_a (components): share of predicted components without a "
-        "target; F_a (pixels): their pixels over all pixels. The best global threshold is chosen "
-        "on the test part itself, in hindsight."
+        f"In brackets: {shown['confidence']:.0%} interval, percentile bootstrap over "
+        f"{shown['unit']}s, {shown['samples']} samples. F_a (components): share of predicted "
+        "components without a target; F_a (pixels): their pixels over all pixels. The best global "
+        "threshold is chosen on the test part itself, in hindsight."
     )
 
 
 def number(value: float | None, factor: float = 1.0) -> str:
     """A figure in three decimals, or one where it is scaled."""
-    if value is None:
+    if value is None or math.isnan(value):
         return UNDEFINED
     return f"{value:.3f}" if factor == 1.0 else f"{factor * value:.1f}"
 
@@ -167,7 +338,32 @@ def _speed(speed: dict[str, Any]) -> str:
     )
 
 
+def _plain(value: int | float | None) -> str:
+    return str(value) if isinstance(value, int) else number(value)
+
+
+def _convention_cells(figures: Mapping[str, float | None], columns: Columns) -> list[str]:
+    return [
+        ", ".join(
+            f"{label} {number(figures[key], factor)}".lstrip()
+            for key, label in keys.items()
+            if key in figures
+        )
+        or NOT_COUNTED
+        for _, keys, factor in columns
+    ]
+
+
+def _pd(one: dict[str, Any]) -> str:
+    bounds = one["intervals"]["pd"]
+    if one["pd"] is None or bounds["low"] is None:
+        return number(one["pd"])
+    return f"{number(one['pd'])} [{number(bounds['low'])}, {number(bounds['high'])}]"
+
+
 def _bounds(one: dict[str, Any]) -> str:
+    if "value" in one:
+        return NOT_STATED if one["value"] is None else str(one["value"])
     if one["low"] is None:
         return UNDEFINED
     if one["high"] is None:

@@ -16,6 +16,7 @@ from scipy import ndimage
 from irstd.errors import DataError
 from irstd.metrics.components import Components
 from irstd.metrics.counts import COUNT_COLUMNS, ImageCounts
+from irstd.metrics.histogram import DEFAULT_BINS, ScoreHistogram
 
 Rows = list[dict[str, Any]]
 
@@ -66,6 +67,16 @@ FALSE_ALARM_SCHEMA = pa.schema(
 )
 """One row per predicted component without a target: its largest probability and the distance to the
 nearest target's centroid (null in an image without target)."""
+
+BINNED = pa.list_(pa.int32(), DEFAULT_BINS + 1)
+SCORE_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("target", BINNED, nullable=False),
+        pa.field("background", BINNED, nullable=False),
+    ]
+)
+"""One row per image: its pixels by their probability (`irstd.metrics.histogram.ScoreHistogram`)."""
 
 
 def read_rows(path: Path, schema: pa.Schema, made_by: str) -> pa.Table:
@@ -151,6 +162,12 @@ def false_alarm_rows(id: str, counts: ImageCounts, probability: Float32[np.ndarr
                 row["nearest_px"] = float(np.hypot(offsets[:, 0], offsets[:, 1]).min())
             rows.append(row)
     return rows
+
+
+def score_row(id: str, histogram: ScoreHistogram) -> dict[str, Any]:
+    """The row of one image in `SCORE_SCHEMA`."""
+    pixels = {"target": histogram.target, "background": histogram.background}
+    return {"id": id} | {name: bins.astype(np.int32) for name, bins in pixels.items()}
 
 
 def peak_probability(

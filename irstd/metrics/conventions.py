@@ -1,28 +1,436 @@
-"""The published ways of counting that can be named, as data."""
+"""The published ways of counting, as data.
 
-from dataclasses import dataclass
+A convention names what is counted (how pixels are binarised, which rule pairs targets with
+components) and how its figures are made of the counts. The arithmetic is elsewhere and exists once:
+counts in `irstd.metrics.counts`, match rules in `irstd.metrics.rules`, figures in
+`irstd.metrics.figures`. The conventions named after a code give what that code gives, its defects
+(`DEFECTS`) included; where it raises an error they give NaN. `ispanet`, the default, and
+`opdc_exact` have no known defect.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
 
 from irstd.errors import ConfigError
+from irstd.metrics.defects import DEFECTS
+from irstd.metrics.figures import BINS, COLUMNS, Figure, Harmonic, Ratio, RocArea, Total
+
+Rule = Literal[
+    "nearest", "first_fit", "half_diameter", "corner_window", "box_centres", "opdc", "opdc_exact"
+]
+SMOOTH = 1e-3  # added to the denominators of published ROC curves
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How one paper counts.
+    """How one paper or code counts.
 
     Attributes:
-        distance_px: largest distance between the centroids of a target and its detection, in
-            pixels.
         source: where the convention is described.
+        figures: its figures by key.
+        published_names: the names that the published code uses, each with the key of `figures`.
+        defects: keys of `DEFECTS` of that code.
+        rule: how targets and predicted components are paired, see `irstd.metrics.rules`; None if
+            they are not.
+        distance_px: limit of that rule in pixels; infinite where it has none.
+        distance_open: whether a user may choose another distance.
+        eight_bit: the probability is rounded to a multiple of 1/255 and a pixel is predicted at or
+            above the threshold; otherwise strictly above it, without rounding.
+        targets_only: images without target count as images and in no other way.
+        sized: its false alarms are divided by the area of images of one square size, which a user
+            may state to have it checked.
+        curve_steps: number of steps of its ROC curve between the thresholds 0 and 1.
     """
 
-    distance_px: float
     source: str
+    figures: Mapping[str, Figure]
+    published_names: Mapping[str, str]
+    defects: tuple[str, ...] = ()
+    rule: Rule | None = None
+    distance_px: float = float("inf")
+    distance_open: bool = False
+    eight_bit: bool = False
+    targets_only: bool = False
+    sized: bool = False
+    curve_steps: int | None = None
 
+    @cached_property
+    def counted(self) -> tuple[str, ...]:
+        """Names of the counts of an image that its figures need, of COLUMNS."""
+        needed = frozenset().union(*(figure.columns for figure in self.figures.values()))
+        return tuple(name for name in COLUMNS if name in needed)
+
+    @property
+    def binned(self) -> bool:
+        """Whether its figures need the histogram of BINS as well."""
+        return any(isinstance(figure, RocArea) for figure in self.figures.values())
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all numbers of an image that its figures are made of."""
+        return self.counted + (sum(BINS.values(), ()) if self.binned else ())
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """One line for each defect of the published code."""
+        return {name: DEFECTS[name] for name in self.defects}
+
+
+def _or_zero(numerator: str, denominator: str) -> Ratio:
+    return Ratio(numerator, denominator, empty=0.0)
+
+
+TOTALS: dict[str, Figure] = {
+    "n_images": Total("images"),
+    "n_targets": Total("targets"),
+    "n_predicted": Total("predicted"),
+}
+PD = Ratio("matched", "targets")
+PIXELS: dict[str, Figure] = {  # with the epsilon 2e-16 of NumPy's spacing(1): 0/0 is 0
+    "iou": _or_zero("tp", "tp fp fn"),
+    "recall": _or_zero("tp", "tp fn"),
+}
+PIXEL_NAMES = {"mIoU": "iou", "pixAcc": "recall"}
+TARGET_NAMES = {"PD": "pd", "FA": "fa_pixel"}
+NIOU_IMAGE = Ratio("image_iou", "images")
+SMOOTH_F1 = Harmonic(
+    Ratio("tp", "tp fn", epsilon=SMOOTH), Ratio("tp", "tp fp", epsilon=SMOOTH), epsilon=1e-5
+)
+FALSE_ALARMS: dict[str, Figure] = {"pd": PD, "fa_pixel": Ratio("unlike_pixels", "pixels")}
+FALSE_ALARMS_OR_NAN: dict[str, Figure] = {
+    "pd": PD,
+    "fa_pixel": Ratio("unlike_pixels", "pixels", needs="targets"),
+}
+
+ISPANET = Convention(
+    source="ISPANet, IEEE JSTARS 2024, section V-B, eqs. 1-5 and 24-27",
+    figures={
+        "iou": Ratio("tp", "tp fp fn"),
+        "precision": Ratio("tp", "tp fp"),
+        "recall": Ratio("tp", "tp fn"),
+        "f1": Ratio("2*tp", "2*tp fp fn"),
+        "niou_target": Ratio("overlap", "targets"),
+        "niou_image": Ratio("image_iou", "nonempty_images"),
+        "pd": PD,
+        "md": Ratio("targets -matched", "targets"),
+        "pa": Ratio("matched", "predicted"),
+        "fa_target": Ratio("predicted -matched", "predicted"),
+        "f1_target": Ratio("2*matched", "targets predicted"),
+        "fa_pixel": Ratio("unmatched_pixels", "pixels"),
+        "fa_pixel_all": Ratio("fp", "pixels"),
+        **TOTALS,
+        "n_empty_images": Total("empty_images"),
+        "false_on_empty": Total("false_on_empty"),
+    },
+    published_names={
+        "IoU": "iou",
+        "P": "precision",
+        "R": "recall",
+        "F1-P": "f1",
+        "nIoU": "niou_target",
+        "P_d": "pd",
+        "M_d": "md",
+        "P_a": "pa",
+        "F_a": "fa_target",
+        "F1-T": "f1_target",
+    },
+    rule="nearest",
+    distance_px=2.0,
+    distance_open=True,
+)
+BASICIRSTD = Convention(
+    source="BasicIRSTD, metrics.py and test.py",
+    figures={
+        **PIXELS,
+        "pd": PD,
+        "fa_pixel": Ratio("unmatched_pixels", "pixels", needs="targets"),
+        **TOTALS,
+        "n_matched": Total("matched"),
+        "n_unmatched_pixels": Total("unmatched_pixels"),
+        "n_pixels": Total("pixels"),
+    },
+    published_names={
+        **PIXEL_NAMES,
+        **TARGET_NAMES,
+        "counts.matched": "n_matched",
+        "counts.targets": "n_targets",
+        "counts.unmatched_pixels": "n_unmatched_pixels",
+        "counts.all_pixels": "n_pixels",
+    },
+    defects=("D2", "D4", "D8", "D14"),
+    rule="first_fit",
+    distance_px=3.0,
+)
+DNANET = Convention(
+    source="DNANet, model/metric.py",
+    figures={**PIXELS, **FALSE_ALARMS, **TOTALS},
+    published_names={**PIXEL_NAMES, **TARGET_NAMES},
+    defects=("D1", "D2", "D3", "D5", "D7", "D14", "D20"),
+    rule="first_fit",
+    distance_px=3.0,
+    sized=True,
+    curve_steps=10,
+)
+SCTRANSNET = Convention(
+    source="SCTransNet, test.py",
+    figures={
+        **PIXELS,
+        "niou_image": NIOU_IMAGE,
+        "f1": SMOOTH_F1,
+        **FALSE_ALARMS_OR_NAN,
+        **TOTALS,
+    },
+    published_names={**PIXEL_NAMES, **TARGET_NAMES, "nIoU": "niou_image", "f1_score": "f1"},
+    defects=("D1", "D2", "D4", "D8", "D9", "D14", "D16", "D19"),
+    rule="first_fit",
+    distance_px=3.0,
+    curve_steps=10,
+)
+SGMP = Convention(
+    source="SGMP, SigmoidMetric, SamplewiseSigmoidMetric, PD0_FA0",
+    figures={
+        "iou": Ratio("tp", "tp fp fn"),
+        "recall": _or_zero("tp", "tp fn"),
+        "niou_image": Ratio("image_iou images -nonempty_images", "images"),
+        "pd": _or_zero("matched", "targets"),
+        "fa_pixel": Ratio("unlike_pixels", "pixels"),
+        **TOTALS,
+    },
+    published_names={
+        "pixAcc": "recall",
+        "iou": "niou_image",
+        "niou": "iou",
+        "pd0": "pd",
+        "fa0": "fa_pixel",
+    },
+    defects=("D1", "D2", "D3", "D10", "D15"),
+    rule="first_fit",
+    distance_px=3.0,
+    curve_steps=100,
+)
+ACM = Convention(
+    source="ACM, metric/ (MXNet)",
+    figures={**PIXELS, "niou_image": NIOU_IMAGE, **TOTALS},
+    published_names={"pixAcc": "recall", "IoU": "iou", "nIoU": "niou_image"},
+    defects=("D14", "D16"),
+    curve_steps=10,
+)
+AGPCNET = Convention(
+    source="AGPCNet, utils/metrics.py",
+    figures={
+        **PIXELS,
+        "precision": _or_zero("tp", "tp fp"),
+        "f1": _or_zero("2*tp", "2*tp fp fn"),
+        "roc_auc": RocArea(SMOOTH),
+        **TOTALS,
+    },
+    published_names={
+        **PIXEL_NAMES,
+        "mIoU_tpfnfp": "iou",
+        "precision": "precision",
+        "recall": "recall",
+        "fscore": "f1",
+        "auc200": "roc_auc",
+    },
+    defects=("D14",),
+    curve_steps=200,
+)
+RDIAN = Convention(
+    source="RDIAN, model/metrics.py",
+    figures={
+        **PIXELS,
+        "niou_image": NIOU_IMAGE,
+        "detected_share": Ratio("detected_images", "images"),
+        "pd": PD,
+        "fpr": Ratio("fp", "pixels -tp -fn", epsilon=SMOOTH),
+        **TOTALS,
+    },
+    published_names={
+        "pixAcc": "recall",
+        "IoU": "iou",
+        "nIoU": "niou_image",
+        "DR": "detected_share",
+    },
+    defects=("D13", "D14", "D16", "D17"),
+    rule="corner_window",
+    curve_steps=10,
+)
+MTUNET = Convention(  # the ROC of its code compares k / 10 with logits and is not given
+    source="MTU-Net, model/metric.py",
+    figures={**PIXELS, "niou_target": Ratio("pair_iou", "targets"), **FALSE_ALARMS, **TOTALS},
+    published_names={**PIXEL_NAMES, **TARGET_NAMES, "nIoU": "niou_target"},
+    defects=("D1", "D5", "D14"),
+    rule="half_diameter",
+)
+LPNET_PRECISION = Ratio("matched", "matched predicted -matched_components", needs="targets")
+LPNET_RECALL = Ratio("matched", "noticed_targets")
+LPNET_PIXELS = Ratio("tp", "tp fp"), Ratio("tp", "tp fn")
+LPNET = Convention(
+    source="LPNet, utils/eval.py, at one threshold",
+    figures={
+        "pd": Ratio("matched_components", "noticed_targets"),
+        "fa_image": Ratio("predicted -matched_components", "images", needs="targets"),
+        "precision_target": LPNET_PRECISION,
+        "recall_target": LPNET_RECALL,
+        "f1_target": Harmonic(LPNET_PRECISION, LPNET_RECALL),
+        "precision": LPNET_PIXELS[0],
+        "recall": LPNET_PIXELS[1],
+        "f1": Harmonic(*LPNET_PIXELS),
+        **TOTALS,
+    },
+    published_names={
+        "target.Pd": "pd",
+        "target.Fa": "fa_image",
+        "target.Prec": "precision_target",
+        "target.Rec": "recall_target",
+        "target.F1": "f1_target",
+        "pixel.Prec": "precision",
+        "pixel.Rec": "recall",
+        "pixel.F1": "f1",
+    },
+    defects=("D8", "D11", "D12"),
+    rule="box_centres",
+    distance_px=4.0,
+    eight_bit=True,
+    targets_only=True,
+)
+MDVSFA = Convention(
+    source="MDvsFA, calculateF1Measure",
+    figures={"f1_image": Ratio("image_f1", "images"), **TOTALS},
+    published_names={"mean_F1": "f1_image"},
+)
+
+
+def _hierarchical(empty: float, phantoms: bool) -> dict[str, Figure]:
+    """hIoU, its two parts and the error shares.
+
+    Args:
+        empty: value of 0/0.
+        phantoms: an image without target counts one missed target, one without prediction one
+            false component.
+    """
+
+    def share(numerator: str, denominator: str) -> Ratio:
+        return Ratio(numerator, denominator, empty=empty)
+
+    no_target, no_prediction = (" empty_images", " silent_images") if phantoms else ("", "")
+    targets, predicted = f"targets{no_target}", f"predicted{no_prediction}"
+    everything = f"{targets} {predicted} -matched"
+    return {
+        "pd": share("matched", targets),
+        "fa_pixel": share("unmatched_pixels", "pixels"),
+        "iou_loc": share("matched", everything),
+        "iou_seg": share("pair_iou", "matched"),
+        "hiou": share("pair_iou", everything),
+        "error_loc_itf": share(f"lone_components{no_prediction}", everything),
+        "error_loc_pcp": share(f"lone_targets{no_target}", everything),
+        "error_loc_m2s": share("predicted -matched -lone_components", everything),
+        "error_loc_s2m": share("targets -matched -lone_targets", everything),
+        "error_seg_mrg": share("pair_merged", "matched"),
+        "error_seg_itf": share("pair_false", "matched"),
+        "error_seg_pcp": share("pair_missed", "matched"),
+        **TOTALS,
+        "n_matched": Total("matched"),
+        "pair_iou_sum": Total("pair_iou"),
+    }
+
+
+OPDC = Convention(
+    source="Rethinking Evaluation of Infrared Small Target Detection, NeurIPS 2025, by its toolkit "
+    "PyIRSTDMetrics 1.0.2, OPDC matching with overlap 0.5",
+    figures=_hierarchical(empty=0.0, phantoms=True),
+    published_names={
+        "Pd": "pd",
+        "Fa": "fa_pixel",
+        "hIoU": "hiou",
+        "loc_iou": "iou_loc",
+        "loc_itf_err": "error_loc_itf",
+        "loc_pcp_err": "error_loc_pcp",
+        "loc_m2s_err": "error_loc_m2s",
+        "loc_s2m_err": "error_loc_s2m",
+        "seg_iou": "iou_seg",
+        "seg_mrg_err": "error_seg_mrg",
+        "seg_itf_err": "error_seg_itf",
+        "seg_pcp_err": "error_seg_pcp",
+    },
+    defects=("H1", "H2", "H3", "H4", "H8"),
+    rule="opdc",
+    distance_px=3.0,
+)
+OPDC_EXACT = replace(
+    OPDC,
+    source=f"{OPDC.source}, corrected: overlap first, then a maximum matching of pairs in range",
+    figures=_hierarchical(empty=float("nan"), phantoms=False),
+    defects=(),
+    rule="opdc_exact",
+)
 
 CONVENTIONS: dict[str, Convention] = {
-    "ispanet": Convention(
-        distance_px=2.0, source="ISPANet, IEEE JSTARS 2024, section V-B, eqs. 1-5 and 24-27"
+    "ispanet": ISPANET,
+    "basicirstd": BASICIRSTD,
+    "dnanet": DNANET,
+    "mshnet": replace(DNANET, source="MSHNet, utils/metric.py"),
+    "pqgnet": replace(
+        DNANET,
+        source="PQGNet, evaluation classes of the package PepperPepper 0.0.9.37",
+        figures={
+            **DNANET.figures,
+            "precision": _or_zero("tp", "tp fp"),
+            "f1": _or_zero("2*tp", "2*tp fp fn"),
+            "niou_image": NIOU_IMAGE,
+        },
+        published_names={
+            "mIoU": "iou",
+            "precision": "precision",
+            "recall": "recall",
+            "fmeasure": "f1",
+            "nIoU": "niou_image",
+            **TARGET_NAMES,
+        },
+        defects=("D1", "D2", "D5", "D7", "D18"),
+        curve_steps=None,
     ),
+    "panpeiwen": replace(
+        DNANET,
+        source="PANPEIWEN toolbox, utils/metric.py",
+        figures={**DNANET.figures, "niou_image": NIOU_IMAGE, "f1": SMOOTH_F1},
+        published_names={**SCTRANSNET.published_names},
+        defects=("D1", "D2", "D3", "D5", "D7", "D14", "D16", "D19", "D20"),
+    ),
+    "isnet": replace(
+        DNANET,
+        source="ISNet, metric file as shipped in BasicIRSTD",
+        figures={**DNANET.figures, "fa_pixel": Ratio("unlike_pixels", f"{512 * 512}*images")},
+        defects=("D1", "D2", "D3", "D6", "D7", "D14", "D20"),
+    ),
+    "sctransnet": SCTRANSNET,
+    "mpcnet": replace(
+        SCTRANSNET,
+        source="MPCNet, metrics.py and test.py",
+        figures={key: SCTRANSNET.figures[key] for key in SCTRANSNET.figures if "niou" not in key},
+        published_names={
+            name: key for name, key in SCTRANSNET.published_names.items() if name != "nIoU"
+        },
+        defects=("D1", "D2", "D4", "D8", "D14", "D19"),
+    ),
+    "sgmp": SGMP,
+    "lmaformer": replace(
+        SGMP,
+        source="LMAFormer, SigmoidMetric, SamplewiseSigmoidMetric, PD0_FA0",
+        figures={**SGMP.figures, **FALSE_ALARMS_OR_NAN},
+        defects=("D1", "D2", "D3", "D8", "D10"),
+    ),
+    "acm": ACM,
+    "alcnet": replace(ACM, source="ALCNet, metric/ (MXNet)"),
+    "agpcnet": AGPCNET,
+    "rdian": RDIAN,
+    "mtunet": MTUNET,
+    "lpnet": LPNET,
+    "mdvsfa": MDVSFA,
+    "opdc": OPDC,
+    "opdc_exact": OPDC_EXACT,
 }
 
 

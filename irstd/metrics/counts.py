@@ -1,9 +1,9 @@
-"""Counts of one image, and every figure as a ratio of sums of such counts.
+"""What is counted in one image.
 
-Because each figure is a ratio of column sums, parts are merged and images re-sampled (bootstrap)
-by adding rows of counts; nothing is divided before the end.
+The counts of images add up; `irstd.metrics.figures` makes figures of the sums.
 
-Reference: ISPANet, IEEE JSTARS 2024, eqs. 1-5 (pixels) and 24-27 (targets).
+Reference: ISPANet, IEEE JSTARS 2024, eqs. 1-5 (pixels) and 24-27 (targets), for the counts of the
+default convention.
 """
 
 from dataclasses import dataclass
@@ -14,25 +14,15 @@ from jaxtyping import Float64, Int64
 
 from irstd.errors import DataError
 from irstd.metrics.components import Components, label_components
+from irstd.metrics.conventions import ISPANET, Rule
+from irstd.metrics.figures import evaluate_figures
+from irstd.metrics.hierarchical import error_counts
 from irstd.metrics.inputs import Array, read_pair
-from irstd.metrics.matching import match_components
+from irstd.metrics.rules import CANDIDATES, RULES, match_nearest
+from irstd.metrics.scene import Scene
 
-COUNT_COLUMNS = (
-    "images",
-    "pixels",
-    "tp",  # pixels: predicted and target
-    "fp",
-    "fn",
-    "targets",
-    "predicted",  # components
-    "matched",  # pairs
-    "unmatched_pixels",  # area of the predicted components without a target
-    "overlap",  # sum over targets of their overlap, see ImageCounts
-    "nonempty_images",  # images with a target or a prediction
-    "image_iou",  # IoU of the image, 0 if it is empty
-    "empty_images",  # images without target
-    "false_on_empty",  # predicted components on those
-)
+COUNT_COLUMNS = ISPANET.columns
+"""Names of the counts of the default convention; see `irstd.metrics.figures.COLUMNS`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,7 @@ class ImageCounts:
 
 
 def count_image(probability: Array, mask: Array, threshold: float, distance: float) -> ImageCounts:
-    """Count one image.
+    """Count one image by the default convention.
 
     Args:
         probability: (H, W) or (1, 1, H, W), in [0, 1].
@@ -75,19 +65,28 @@ def count_image(probability: Array, mask: Array, threshold: float, distance: flo
 
 
 def count_components(targets: Components, predicted: Components, distance: float) -> ImageCounts:
-    """Count one image whose components are known.
+    """Count one image whose components are known, by the default convention.
 
     Args:
         targets: components of the ground truth.
         predicted: components of the prediction on the same grid.
         distance: largest distance between the centroids of a pair, in pixels, inclusive.
     """
-    pairs = match_components(targets, predicted, distance)
-    overlaps, tp = _overlaps(targets, predicted)
-    n_target_pixels, n_predicted_pixels = int(targets.areas.sum()), int(predicted.areas.sum())
+    scene = Scene(targets, predicted)
+    pairs = match_nearest(scene, distance)
+    values = {**scene_counts(scene), **pair_counts(scene, pairs)}
+    row = np.array([values[name] for name in COUNT_COLUMNS], dtype=np.float64)
+    return ImageCounts(row, targets, predicted, pairs, scene.overlaps)
+
+
+def scene_counts(scene: Scene) -> dict[str, int | float]:
+    """The counts of an image that no match rule changes."""
+    targets, predicted = scene.targets, scene.predicted
+    n_target_pixels, n_predicted_pixels = len(targets.pixels), len(predicted.pixels)
+    tp = scene.tp
     union = n_target_pixels + n_predicted_pixels - tp
-    empty = targets.count == 0
-    values = {
+    empty, silent = targets.count == 0, predicted.count == 0
+    return {
         "images": 1,
         "pixels": targets.labels.size,
         "tp": tp,
@@ -95,33 +94,53 @@ def count_components(targets: Components, predicted: Components, distance: float
         "fn": n_target_pixels - tp,
         "targets": targets.count,
         "predicted": predicted.count,
-        "matched": len(pairs),
-        "unmatched_pixels": n_predicted_pixels - int(predicted.areas[pairs[:, 1]].sum()),
-        "overlap": overlaps.sum(),
+        "overlap": float(scene.overlaps.sum()),
         "nonempty_images": union > 0,
         "image_iou": tp / union if union else 0.0,
         "empty_images": empty,
         "false_on_empty": predicted.count if empty else 0,
+        "image_f1": _image_f1(tp, n_target_pixels, n_predicted_pixels),
+        "detected_images": 2 * tp > union,
+        "silent_images": silent,
+        "noticed_targets": min(targets.count, 1) if silent else targets.count,
     }
-    row = np.array([values[name] for name in COUNT_COLUMNS], dtype=np.float64)
-    return ImageCounts(row, targets, predicted, pairs, overlaps)
 
 
-def _overlaps(targets: Components, predicted: Components) -> tuple[Float64[np.ndarray, " n"], int]:
-    """Overlap of each target with the components that touch it, and the number of shared pixels."""
-    inside = np.flatnonzero(targets.labels > 0)
-    target = targets.labels.ravel()[inside].astype(np.int64) - 1
-    other = predicted.labels.ravel()[inside].astype(np.int64) - 1
-    hit = other >= 0
-    shared = np.bincount(target[hit], minlength=targets.count)
-    touching = np.unique(target[hit] * max(predicted.count, 1) + other[hit])
-    touched_by, component = np.divmod(touching, max(predicted.count, 1))
-    reached = np.bincount(touched_by, weights=predicted.areas[component], minlength=targets.count)
-    return shared / (targets.areas + reached - shared), int(hit.sum())
+def pair_counts(scene: Scene, pairs: Int64[np.ndarray, "k 2"]) -> dict[str, int | float]:
+    """The counts of an image that follow from its pairs, whatever rule made them."""
+    areas = scene.predicted.areas
+    targets, components = pairs.T
+    unmatched = np.ones(len(areas), dtype=bool)
+    unmatched[components] = False
+    unlike = (areas[:, None] != areas[components]).all(axis=1)
+    return {
+        "matched": len(np.unique(targets)),
+        "matched_components": len(areas) - int(unmatched.sum()),
+        "unmatched_pixels": int(areas[unmatched].sum()),
+        "unlike_pixels": int(areas[unlike].sum()),
+        "pair_iou": float(scene.pair_ious(pairs).sum()),
+    }
+
+
+def rule_counts(scene: Scene, rule: Rule | None, distance: float) -> dict[str, int | float]:
+    """The counts of an image that a match rule gives; none without a rule.
+
+    Args:
+        scene: the image.
+        rule: its key in `irstd.metrics.rules.RULES`.
+        distance: in pixels, of no effect where the rule has none.
+    """
+    if rule is None:
+        return {}
+    pairs = RULES[rule](scene, distance)
+    counts = pair_counts(scene, pairs)
+    if rule in CANDIDATES:
+        counts |= error_counts(scene, pairs, CANDIDATES[rule](scene, distance))
+    return counts
 
 
 def figures(sums: Float64[np.ndarray, "*batch columns"]) -> dict[str, Any]:
-    """Every figure from sums of counts.
+    """Every figure of the default convention from sums of counts.
 
     Rates are fractions, NaN where the denominator is 0; `n_*` and `false_on_empty` are counts.
 
@@ -144,35 +163,10 @@ def figures(sums: Float64[np.ndarray, "*batch columns"]) -> dict[str, Any]:
     Raises:
         DataError: the last axis has another length.
     """
-    if sums.shape[-1:] != (len(COUNT_COLUMNS),):
-        raise DataError(
-            f"sums: expected a last axis of {len(COUNT_COLUMNS)} columns "
-            f"({', '.join(COUNT_COLUMNS)}), got shape {sums.shape}"
-        )
-    c = dict(zip(COUNT_COLUMNS, np.moveaxis(sums, -1, 0), strict=True))
-    return {
-        "iou": _ratio(c["tp"], c["tp"] + c["fp"] + c["fn"]),
-        "precision": _ratio(c["tp"], c["tp"] + c["fp"]),
-        "recall": _ratio(c["tp"], c["tp"] + c["fn"]),
-        "f1": _ratio(2 * c["tp"], 2 * c["tp"] + c["fp"] + c["fn"]),
-        "niou_target": _ratio(c["overlap"], c["targets"]),
-        "niou_image": _ratio(c["image_iou"], c["nonempty_images"]),
-        "pd": _ratio(c["matched"], c["targets"]),
-        "md": _ratio(c["targets"] - c["matched"], c["targets"]),
-        "pa": _ratio(c["matched"], c["predicted"]),
-        "fa_target": _ratio(c["predicted"] - c["matched"], c["predicted"]),
-        "f1_target": _ratio(2 * c["matched"], c["targets"] + c["predicted"]),
-        "fa_pixel": _ratio(c["unmatched_pixels"], c["pixels"]),
-        "fa_pixel_all": _ratio(c["fp"], c["pixels"]),
-        "n_images": c["images"],
-        "n_targets": c["targets"],
-        "n_predicted": c["predicted"],
-        "n_empty_images": c["empty_images"],
-        "false_on_empty": c["false_on_empty"],
-    }
+    return dict(evaluate_figures(ISPANET.figures, COUNT_COLUMNS, sums))
 
 
-def _ratio(numerator: Any, denominator: Any) -> Any:
-    return np.divide(
-        numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator > 0
-    )
+def _image_f1(tp: int, n_target: int, n_predicted: int) -> float:
+    """F1 of one image with denominators of at least 1, and P + R of at least 0.001 (MDvsFA)."""
+    precision, recall = tp / max(1, n_predicted), tp / max(1, n_target)
+    return 2 * precision * recall / max(1e-3, precision + recall)

@@ -1,7 +1,8 @@
-"""Curves over the threshold and over the matching distance."""
+"""Curves of the targets over the threshold and over the matching distance."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -9,64 +10,52 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from irstd.errors import ConfigError
-from irstd.metrics.components import Moments, label_components
-from irstd.metrics.counts import COUNT_COLUMNS, count_components, figures
+from irstd.metrics.components import Moments, find_moments, label_components
 from irstd.metrics.inputs import (
     Array,
     check_distance,
     check_pair,
     check_threshold,
-    predicted_pixels,
     target_pixels,
 )
 from irstd.metrics.matching import match_components
 
-DEFAULT_BINS = 1024  # a power of two: the threshold k / 1024 is compared without rounding
-
-
-@dataclass(frozen=True)
-class RocCurve:
-    """True against false positive rate of the pixels, highest threshold first.
-
-    Attributes:
-        thresholds: a pixel is predicted where its probability is strictly greater.
-        tpr: TP / (TP + FN); NaN without target pixels.
-        fpr: FP / (FP + TN); NaN without background pixels.
-        auc: area by the trapezoid rule, the point (1, 1) of an all-foreground prediction included.
-    """
-
-    thresholds: Float64[np.ndarray, " k"]
-    tpr: Float64[np.ndarray, " k"]
-    fpr: Float64[np.ndarray, " k"]
-    auc: float
-
-
-@dataclass(frozen=True)
-class PrecisionRecallCurve:
-    """Precision and recall of the pixels, highest threshold first.
-
-    Attributes:
-        thresholds: a pixel is predicted where its probability is strictly greater.
-        precision: TP / (TP + FP); NaN where nothing is predicted.
-        recall: TP / (TP + FN); NaN without target pixels.
-        average_precision: sum of precision times the step in recall, the all-foreground
-            prediction included.
-    """
-
-    thresholds: Float64[np.ndarray, " k"]
-    precision: Float64[np.ndarray, " k"]
-    recall: Float64[np.ndarray, " k"]
-    average_precision: float
+SWEEP_COLUMNS = ("images", "pixels", "targets", "predicted", "matched", "unmatched_pixels")
 
 
 @dataclass(frozen=True)
 class TargetCurve:
-    """Target-level figures over the threshold, each as in `irstd.metrics.counts.figures`."""
+    """Target-level figures over the threshold, lowest threshold first; NaN for 0 / 0.
+
+    Attributes:
+        thresholds: a pixel is predicted where its probability is strictly greater.
+        pd: matched targets / targets (ISPANet, eq. 4).
+        fa_target: predicted components without a target / predicted components (eq. 24).
+        fa_pixel: pixels of components without a target / all pixels.
+    """
 
     thresholds: Float64[np.ndarray, " k"]
     pd: Float64[np.ndarray, " k"]
     fa_target: Float64[np.ndarray, " k"]
     fa_pixel: Float64[np.ndarray, " k"]
+
+
+@dataclass(frozen=True)
+class FreeResponseCurve:
+    """P_d over the false alarms per image, highest threshold first.
+
+    Each point is what the detector does at that threshold, with its components and pairs there;
+    P_d may fall again where components merge.
+
+    Attributes:
+        thresholds: a pixel is predicted where its probability is strictly greater.
+        false_per_image: predicted components without a target / images; NaN without images.
+        pd: matched targets / targets; NaN without targets.
+    """
+
+    thresholds: Float64[np.ndarray, " k"]
+    false_per_image: Float64[np.ndarray, " k"]
+    pd: Float64[np.ndarray, " k"]
 
 
 @dataclass(frozen=True)
@@ -78,104 +67,87 @@ class DistanceCurve:
     pa: Float64[np.ndarray, " k"]
 
 
-class ScoreHistogram:
-    """Probabilities of target and background pixels in bins: one pass gives all pixel-level curves.
+class TargetSweep:
+    """Target-level counts at many thresholds.
 
-    A probability p falls into bin ceil(p * bins), which is the number of thresholds k / bins, k =
-    0, 1, ..., that it exceeds; so counts at those thresholds are exact and not interpolated.
+    An image is labelled only at thresholds where its prediction changes: at those between which
+    and the next higher one it has a probability. So there are at most as many labellings as
+    thresholds and as distinct probabilities, and the counts are exact at each threshold. Which ones
+    a data set needs, `irstd.metrics.peaks` says. Pixels below all thresholds cost next to nothing.
 
     Attributes:
-        bins: number of steps between threshold 0 and threshold 1.
-        background: number of background pixels in each bin.
-        target: number of target pixels in each bin.
+        thresholds: ascending.
+        distance: largest distance between the centroids of a pair, in pixels, inclusive.
     """
 
-    def __init__(self, bins: int = DEFAULT_BINS) -> None:
-        """Start with no pixel.
+    def __init__(self, thresholds: Iterable[float], distance: float) -> None:
+        """Start with no image.
+
+        Args:
+            thresholds: in [0, 1], in any order.
+            distance: in pixels.
 
         Raises:
-            ConfigError: fewer than one bin.
+            ConfigError: no threshold, one outside [0, 1], a distance negative or not finite.
         """
-        if bins < 1:
-            raise ConfigError(f"bins: expected at least 1, got {bins}")
-        self.bins = bins
-        self.background = np.zeros(bins + 1, dtype=np.int64)
-        self.target = np.zeros(bins + 1, dtype=np.int64)
+        self.thresholds = np.unique([check_threshold(threshold) for threshold in thresholds])
+        self.distance = check_distance(distance)
+        if not len(self.thresholds):
+            raise ConfigError("thresholds: expected at least one, got none")
+        self._sums = np.zeros((len(self.thresholds), len(SWEEP_COLUMNS)), dtype=np.int64)
 
     def update(self, probability: Array, mask: Array) -> None:
-        """Add the pixels of one image or batch, (H, W) or (N, 1, H, W); binned where the map lies.
+        """Add one image or batch, (H, W) or (N, 1, H, W).
 
         Raises:
-            DataError: see `irstd.metrics.inputs.check_pair`.
+            DataError: see `irstd.metrics.inputs.check_pair`. Nothing is counted then.
         """
         check_pair(probability, mask)
-        background, target = _bin_pixels(probability, target_pixels(mask).ravel(), self.bins)
-        self.background += background
-        self.target += target
-
-    def merge(self, other: "ScoreHistogram") -> None:
-        """Add the pixels of another histogram.
-
-        Raises:
-            ConfigError: it has another number of bins.
-        """
-        if self.bins != other.bins:
-            raise ConfigError(
-                f"cannot merge a histogram of {other.bins} bins into one of {self.bins}"
+        images = _exceeded(probability, self.thresholds)
+        for exceeded, target in zip(images, target_pixels(mask), strict=True):
+            targets = label_components(target)
+            self._sums[:, :3] += 1, target.size, targets.count
+            self._sums[:, 3:] += _count_levels(
+                exceeded, targets, len(self.thresholds), self.distance
             )
-        self.background += other.background
-        self.target += other.target
 
-    def roc(self) -> RocCurve:
-        """ROC at the thresholds k / bins."""
-        tp, fp = _above(self.target), _above(self.background)
+    def merge(self, other: "TargetSweep") -> None:
+        """Add the images of another sweep.
+
+        Raises:
+            ConfigError: it has other thresholds or another distance.
+        """
+        same = np.array_equal(self.thresholds, other.thresholds)
+        if not same or self.distance != other.distance:
+            raise ConfigError(
+                f"cannot merge a sweep of {other} into one of {self}: thresholds and distance must "
+                "be equal"
+            )
+        self._sums += other._sums
+
+    def __repr__(self) -> str:
+        """Thresholds and distance."""
+        low, high = self.thresholds[[0, -1]]
+        return f"{len(self.thresholds)} thresholds in [{low:g}, {high:g}] at {self.distance:g} px"
+
+    def curve(self) -> TargetCurve:
+        """P_d and F_a over the threshold, lowest threshold first."""
+        c = self._columns()
         with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
-            tpr, fpr = tp / tp[-1], fp / fp[-1]
-        return RocCurve(self._thresholds, tpr[:-1], fpr[:-1], auc=float(np.trapezoid(tpr, fpr)))
+            pd, fa_target = c["matched"] / c["targets"], c["false"] / c["predicted"]
+            fa_pixel = c["unmatched_pixels"] / c["pixels"]
+        return TargetCurve(self.thresholds, pd, fa_target, fa_pixel)
 
-    def pr(self) -> PrecisionRecallCurve:
-        """Precision and recall at the thresholds k / bins."""
-        tp, fp = _above(self.target), _above(self.background)
+    def free_response(self) -> FreeResponseCurve:
+        """P_d over the false alarms per image."""
+        c = self._columns()
         with np.errstate(invalid="ignore"):
-            precision, recall = tp / (tp + fp), tp / tp[-1]
-        steps = np.diff(recall, prepend=0.0)
-        average = float(np.where(steps == 0, 0.0, steps * precision).sum())
-        return PrecisionRecallCurve(self._thresholds, precision[:-1], recall[:-1], average)
+            false, pd = c["false"] / c["images"], c["matched"] / c["targets"]
+        return FreeResponseCurve(self.thresholds[::-1], false[::-1], pd[::-1])
 
-    @property
-    def _thresholds(self) -> Float64[np.ndarray, " k"]:
-        return np.arange(self.bins, -1, -1) / self.bins
-
-
-def target_curve(
-    samples: Iterable[tuple[Array, Array]], thresholds: Sequence[float], distance: float
-) -> TargetCurve:
-    """Target-level figures over the threshold; each image is labelled once per threshold.
-
-    Args:
-        samples: probability and mask of each image or batch, (H, W) or (N, 1, H, W).
-        thresholds: in [0, 1].
-        distance: largest distance between the centroids of a pair, in pixels, inclusive.
-
-    Raises:
-        ConfigError: a threshold outside [0, 1], a distance negative or not finite.
-        DataError: see `irstd.metrics.inputs.check_pair`.
-    """
-    levels = [check_threshold(threshold) for threshold in thresholds]
-    limit = check_distance(distance)
-    sums = np.zeros((len(levels), len(COUNT_COLUMNS)))
-    for probability, mask in samples:
-        check_pair(probability, mask)
-        targets = [label_components(image) for image in target_pixels(mask)]
-        for total, level in zip(sums, levels, strict=True):
-            for image, image_targets in zip(
-                predicted_pixels(probability, level), targets, strict=True
-            ):
-                total += count_components(image_targets, label_components(image), limit).row
-    found = figures(sums)
-    return TargetCurve(
-        np.array(levels, dtype=np.float64), found["pd"], found["fa_target"], found["fa_pixel"]
-    )
+    def _columns(self) -> dict[str, Int64[np.ndarray, " k"]]:
+        columns = dict(zip(SWEEP_COLUMNS, self._sums.T, strict=True))
+        return columns | {"false": columns["predicted"] - columns["matched"]}
 
 
 def distance_curve(
@@ -191,29 +163,42 @@ def distance_curve(
         ConfigError: a distance is negative or not finite.
     """
     limits = [check_distance(distance) for distance in distances]
-    sums = np.zeros((len(limits), len(COUNT_COLUMNS)))
-    column = {name: sums[:, position] for position, name in enumerate(COUNT_COLUMNS)}
+    sums = np.zeros((len(limits), 3), dtype=np.int64)
     for targets, predicted in images:
-        column["targets"] += targets.count
-        column["predicted"] += predicted.count
-        column["matched"] += [len(match_components(targets, predicted, limit)) for limit in limits]
-    found = figures(sums)
-    return DistanceCurve(np.array(limits, dtype=np.float64), found["pd"], found["pa"])
+        sums[:, :2] += targets.count, predicted.count
+        sums[:, 2] += [len(match_components(targets, predicted, limit)) for limit in limits]
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+        pd, pa = sums[:, 2] / sums[:, 0], sums[:, 2] / sums[:, 1]
+    return DistanceCurve(np.array(limits, dtype=np.float64), pd, pa)
 
 
-def _above(counts: Int64[np.ndarray, " b"]) -> Int64[np.ndarray, " b_and_all"]:
-    """Pixels above the thresholds 1, ..., 1 / bins, 0, and all pixels."""
-    return np.concatenate([[0], np.cumsum(counts[::-1])])
-
-
-def _bin_pixels(probability: Array, target: np.ndarray, bins: int) -> Int64[np.ndarray, "2 b"]:
-    """Histogram of the bins of background and target pixels."""
-    n_codes = 2 * (bins + 1)
+def _exceeded(
+    probability: Array, thresholds: Float64[np.ndarray, " k"]
+) -> Int64[np.ndarray, "n h w"]:
+    """Number of ascending thresholds that each pixel is strictly above."""
     if isinstance(probability, Tensor):
-        level = torch.ceil(probability.detach().double() * bins).long().flatten()
-        code = level + (bins + 1) * torch.from_numpy(target).to(probability.device)
-        counts = torch.bincount(code, minlength=n_codes).cpu().numpy()
+        limits = torch.from_numpy(thresholds).to(probability.device)
+        host = torch.bucketize(probability.detach().double(), limits).cpu().numpy()
     else:
-        bin_of = np.ceil(probability.astype(np.float64) * bins).astype(np.int64).ravel()
-        counts = np.bincount(bin_of + (bins + 1) * target, minlength=n_codes)
-    return counts.reshape(2, bins + 1)
+        # Most pixels are below all thresholds and need no search.
+        host = np.zeros(probability.shape, dtype=np.int64)
+        active = probability > thresholds[0]
+        host[active] = np.searchsorted(thresholds, probability[active].astype(np.float64))
+    return host.reshape(-1, *host.shape[-2:])
+
+
+def _count_levels(
+    exceeded: Int64[np.ndarray, "h w"], targets: Moments, n_levels: int, distance: float
+) -> Int64[np.ndarray, "k 3"]:
+    """Predicted components, pairs, and pixels of components without a target at each threshold."""
+    rows, cols = np.nonzero(exceeded)
+    levels = exceeded[rows, cols]
+    counts = np.zeros((n_levels, 3), dtype=np.int64)
+    for below, level in pairwise([0, *np.unique(levels).tolist()]):
+        kept = levels >= level
+        rows, cols, levels = rows[kept], cols[kept], levels[kept]
+        predicted = find_moments(rows, cols, exceeded.shape)
+        pairs = match_components(targets, predicted, distance)
+        unmatched = len(levels) - predicted.areas[pairs[:, 1]].sum()
+        counts[below:level] = predicted.count, len(pairs), unmatched
+    return counts

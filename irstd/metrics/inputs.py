@@ -3,6 +3,8 @@
 Comparisons run where the array lies; one byte per pixel is copied to the host.
 """
 
+from numbers import Real
+
 import numpy as np
 from jaxtyping import Bool, Shaped
 from torch import Tensor
@@ -55,10 +57,10 @@ def check_threshold(threshold: float) -> float:
     """Return the threshold as a float.
 
     Raises:
-        ConfigError: it is not in [0, 1].
+        ConfigError: it is no number or not in [0, 1].
     """
-    if not 0.0 <= threshold <= 1.0:
-        raise ConfigError(f"threshold: expected a probability in [0, 1], got {threshold}")
+    if not (isinstance(threshold, Real) and 0.0 <= threshold <= 1.0):
+        raise ConfigError(f"threshold: expected a probability in [0, 1], got {threshold!r}")
     return float(threshold)
 
 
@@ -66,10 +68,10 @@ def check_distance(distance: float) -> float:
     """Return a matching distance in pixels as a float.
 
     Raises:
-        ConfigError: it is negative, infinite or NaN.
+        ConfigError: it is no number, negative, infinite or NaN.
     """
-    if not (np.isfinite(distance) and distance >= 0.0):
-        raise ConfigError(f"distance: expected a finite number of pixels >= 0, got {distance}")
+    if not (isinstance(distance, Real) and np.isfinite(distance) and distance >= 0.0):
+        raise ConfigError(f"distance: expected a finite number of pixels >= 0, got {distance!r}")
     return float(distance)
 
 
@@ -81,6 +83,17 @@ def predicted_pixels(probability: Array, threshold: float) -> Bool[np.ndarray, "
     if isinstance(probability, Tensor):
         return _as_images(probability.double() > threshold)
     return _as_images(probability > np.float64(threshold))
+
+
+def eight_bit_pixels(probability: Array, threshold: float) -> Bool[np.ndarray, "n h w"]:
+    """Pixels of a checked map that, rounded to a multiple of 1/255, reach the threshold.
+
+    Halves are rounded to even, so the limit itself is reached if the multiple above it is even.
+    """
+    level = int(np.searchsorted(np.arange(256) / 255, threshold))
+    limit = (level - 0.5) / 255
+    values = probability.double() if isinstance(probability, Tensor) else probability
+    return _as_images(values >= np.float64(limit) if level % 2 == 0 else values > np.float64(limit))
 
 
 def target_pixels(mask: Array) -> Bool[np.ndarray, "n h w"]:

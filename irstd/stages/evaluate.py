@@ -1,25 +1,33 @@
 """Stage `evaluate`: what a trained network does on the test part."""
 
+import hashlib
+import logging
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import torch
+from jaxtyping import Float32
 from tqdm import tqdm
 
 from irstd.config import Params
 from irstd.data.store import PreparedData
 from irstd.errors import DataError
-from irstd.evaluation.bootstrap import bootstrap_intervals
+from irstd.evaluation.bootstrap import bootstrap_intervals, unit_name, unit_sums
 from irstd.evaluation.breakdown import breakdown
+from irstd.evaluation.conventions import choose_conventions, write_conventions
 from irstd.evaluation.evaluate import Evaluation, baseline, evaluate_images, split_hash
-from irstd.evaluation.figures import CURVES, Curve, curve_frame, draw, save_png
+from irstd.evaluation.field import field_report
+from irstd.evaluation.figures import CURVES, curve_frame, draw, save_png
 from irstd.evaluation.overlays import draw_overlay
 from irstd.evaluation.predictions import PredictionWriter, StoredPredictions
+from irstd.evaluation.scores import hit_levels, score_counts, score_figures
 from irstd.evaluation.speed import BATCH, CPU_BATCH_PIXELS, measure_latency, measure_throughput
 from irstd.evaluation.subjects import choose_subjects
+from irstd.evaluation.summary import conventions_table
 from irstd.files import replaced_folder, write_json
 from irstd.inference.backends import Backend, TorchBackend
 from irstd.inference.predictor import Predictor
@@ -28,18 +36,25 @@ from irstd.layout import Layout
 from irstd.metrics.components import label_components
 from irstd.metrics.conventions import find_convention
 from irstd.metrics.counts import count_components
+from irstd.metrics.suite import MetricSuite
 from irstd.tracking import track_run
+
+log = logging.getLogger(__name__)
 
 SPLIT = "test"
 BASELINE = ("baseline_threshold", "baseline_f1_target")
+MAIN = "ispanet"
+"""The convention of `metrics.json` and of all that is derived from it; the others stand beside."""
 
 
 def evaluate(root: Path, params: Params, network: str) -> dict[str, Any]:
     """Write `reports/evaluate/<profile>/<network>` and the network's predictions.
 
     The folder holds `metrics.json`, `intervals.json`, `breakdown.json`, `speed.json`,
-    `per_image.parquet`, `per_target.parquet`, `false_alarms.parquet`, the curves `pr`, `roc`,
-    `pd_fa` and `distance` as CSV and PNG, and `overlays/`. The predictions stand in
+    `field.json` (`irstd.evaluation.field`), `per_image.parquet`, `per_target.parquet`,
+    `false_alarms.parquet`, `scores.parquet`, the curves of `irstd.evaluation.figures.CURVES` as CSV
+    and PNG, the same predictions under other conventions (`irstd.evaluation.conventions`), and
+    `overlays/`. The predictions stand in
     `artifacts/<profile>/<network>/predictions` (`irstd.evaluation.predictions`). Each of the two
     folders is replaced as a whole. All but `speed.json` depends on data, weights and parameters
     only. Figures and report are logged into the network's tracked run.
@@ -57,22 +72,43 @@ def evaluate(root: Path, params: Params, network: str) -> dict[str, Any]:
         ModelError: the weights are missing, damaged or of another network.
     """
     layout = Layout(root, params.profile)
-    data = PreparedData(layout.processed)
-    rows = evaluated_rows(data)
+    part = prepared_part(root, params)
     module, facts = load_model(layout.weights(network))
     key = facts.training_key(network, layout.weights(network))
     backend = TorchBackend(module)
-    speed = time_network(backend, facts, data, rows, params)
+    speed = time_network(backend, facts, part, params)
     subject = Subject(network, Predictor(backend, facts), {FINGERPRINT: key}, speed)
     with (
         replaced_folder(layout.predictions(network)) as stored,
         replaced_folder(layout.report("evaluate", network)) as folder,
     ):
-        metrics, figures = write_evaluation(folder, stored, subject, data, rows, params)
+        metrics, figures = write_evaluation(folder, stored, subject, part, params)
     with track_run(root, params, network, stage="evaluate", key=key) as run:
         run.metrics({f"{SPLIT}_{name}": value for name, value in figures.items()})
         run.artifact(layout.report("evaluate", network), "evaluate")
     return metrics
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images that something is evaluated on.
+
+    Attributes:
+        data: prepared images.
+        rows: positions of the images.
+        source: where they come from.
+        split: by which split they were chosen.
+    """
+
+    data: PreparedData
+    rows: list[int]
+    source: str
+    split: str
+
+    def column(self, name: str) -> list[Any]:
+        """Values of a column of the index, in the order of the rows."""
+        values: list[Any] = self.data.index[name].iloc[self.rows].tolist()
+        return values
 
 
 @dataclass(frozen=True)
@@ -97,9 +133,9 @@ def write_evaluation(
     folder: Path,
     stored: Path,
     subject: Subject,
-    data: PreparedData,
-    rows: list[int],
+    part: Part,
     params: Params,
+    size: int | None = None,
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Evaluate and write the files that `evaluate` lists.
 
@@ -107,28 +143,48 @@ def write_evaluation(
         folder: for the report; empty.
         stored: for the predictions; empty.
         subject: what is evaluated.
-        data: prepared images.
-        rows: of the test part.
+        part: the images.
         params: the project's parameters.
+        size: side of the images, see `MetricSuite`.
 
     Returns:
         The content of `metrics.json`, and its figures alone.
     """
-    threshold, distance = params.evaluate.threshold, matching_distance(params)
+    data, rows, threshold = part.data, part.rows, params.evaluate.threshold
+    distance, row_of = matching_distance(params), _row_of(data)
     writer = PredictionWriter(stored, [data.mask(row).shape for row in rows], threshold)
-    found = evaluate_images(subject.predictor, data, rows, threshold, distance, writer.add)
+    suite = convention_suite(params, size)
+
+    def keep(id: str, probability: Float32[np.ndarray, "h w"]) -> None:
+        writer.add(id, probability)
+        suite.update(probability, data.mask(row_of[id]))
+
+    found = evaluate_images(subject.predictor, data, rows, threshold, distance, keep)
     writer.close()
     figures = found.figures | dict(zip(BASELINE, baseline(data, rows, distance), strict=True))
-    conditions = describe(params, subject.name, data, rows) | subject.origin
-    metrics = whole_counts(figures) | conditions
+    metrics = whole_counts(figures) | describe(params, subject.name, part) | subject.origin
     write_json(folder / "metrics.json", metrics)
     if subject.speed is not None:
         sequential = {"images_per_s": found.sequential_per_s, "batch": 1, "images": len(rows)}
         write_json(folder / "speed.json", subject.speed | {"sequential": sequential})
-    write_tables(folder, found, params)
+    counted = write_conventions(
+        folder, suite, part.column("id"), part.column("sequence"), bootstrap_settings(params)
+    )
+    log.info("%s", conventions_table({subject.name: counted}).markdown())
+    write_tables(folder, found, part, params)
     write_curves(folder, found, subject.name)
     write_overlays(folder / "overlays", data, StoredPredictions(stored), found, params)
     return metrics, figures
+
+
+def prepared_part(root: Path, params: Params) -> Part:
+    """The test part of the active profile.
+
+    Raises:
+        DataError: nothing is prepared, or the test part is empty.
+    """
+    data = PreparedData(Layout(root, params.profile).processed)
+    return Part(data, evaluated_rows(data), params.data.source, params.data.split)
 
 
 def evaluated_rows(data: PreparedData) -> list[int]:
@@ -147,17 +203,24 @@ def evaluated_rows(data: PreparedData) -> list[int]:
 
 
 def matching_distance(params: Params) -> float:
-    """Largest distance of a target and its detection in pixels; the convention's own if not set."""
-    own = find_convention(params.evaluate.convention).distance_px
-    return own if params.evaluate.distance is None else params.evaluate.distance
+    """Largest distance of a target and its detection in pixels; ISPANet's own if not set."""
+    chosen = params.evaluate.distance, find_convention(MAIN).distance_px
+    return next(distance for distance in chosen if distance is not None)
 
 
-def time_network(
-    backend: Backend, facts: ModelFacts, data: PreparedData, rows: list[int], params: Params
-) -> dict[str, Any]:
+def convention_suite(params: Params, size: int | None) -> MetricSuite:
+    """Counts the chosen conventions; the distance is for those that leave it open."""
+    names = choose_conventions(params.evaluate.convention)
+    takes_distance = any(find_convention(name).distance_open for name in names)
+    distance = matching_distance(params) if takes_distance else None
+    return MetricSuite(names, params.evaluate.threshold, distance, size)
+
+
+def time_network(backend: Backend, facts: ModelFacts, part: Part, params: Params) -> dict[str, Any]:
     """Device, latency on the test image of median size, and speed in batches of those near it."""
-    by_size = sorted(rows, key=lambda row: data.mask(row).size)
-    middle = len(rows) // 2
+    data = part.data
+    by_size = sorted(part.rows, key=lambda row: data.mask(row).size)
+    middle = len(by_size) // 2
     predict = partial(Predictor(backend, facts).predict, threshold=params.evaluate.threshold)
     latency = measure_latency(predict, data.image(by_size[middle]), params.evaluate.latency_runs)
     near = by_size[max(0, middle - BATCH // 2) :][:BATCH]
@@ -168,19 +231,29 @@ def time_network(
     return machine | {"latency": {"batch": 1} | asdict(latency), "batched": asdict(throughput)}
 
 
-def describe(params: Params, network: str, data: PreparedData, rows: list[int]) -> dict[str, Any]:
+def describe(params: Params, network: str, part: Part) -> dict[str, Any]:
     """What the figures belong to: without it no figure is comparable."""
     return {
         "profile": params.profile,
         "network": network,
-        "source": params.data.source,
-        "split": params.data.split,
-        "split_hash": split_hash(data.index["id"].iloc[rows]),
-        "data_checksum": data.checksum,
-        "convention": params.evaluate.convention,
+        "source": part.source,
+        "split": part.split,
+        "split_hash": split_hash(part.column("id")),
+        "data_checksum": part.data.checksum,
+        "masks_checksum": masks_checksum(part),
+        "convention": MAIN,
         "threshold": params.evaluate.threshold,
         "distance_px": matching_distance(params),
     }
+
+
+def masks_checksum(part: Part) -> str:
+    """SHA-256 over id, size and pixels of every mask, ordered by id: equal for equal masks."""
+    digest = hashlib.sha256()
+    for id, row in sorted(zip(part.column("id"), part.rows, strict=True)):
+        mask = part.data.mask(row)
+        digest.update(f"{id}\t{mask.shape}\n".encode() + mask.tobytes())
+    return digest.hexdigest()
 
 
 def whole_counts(figures: dict[str, float]) -> dict[str, float | int]:
@@ -189,30 +262,40 @@ def whole_counts(figures: dict[str, float]) -> dict[str, float | int]:
     return {name: int(x) if name in counts else x for name, x in figures.items()}
 
 
-def write_tables(folder: Path, found: Evaluation, params: Params) -> None:
-    """Write the tables, the breakdown and the bootstrap intervals."""
+def write_tables(folder: Path, found: Evaluation, part: Part, params: Params) -> None:
+    """Write the tables, the field report, the breakdown and the bootstrap intervals.
+
+    Every figure has an interval but those of `BASELINE`: their threshold is the best one of all
+    images, and each sample would have another.
+    """
     pq.write_table(found.per_image, folder / "per_image.parquet")
     pq.write_table(found.per_target, folder / "per_target.parquet")
     pq.write_table(found.false_alarms, folder / "false_alarms.parquet")
-    write_json(folder / "breakdown.json", breakdown(found.per_target.to_pandas()))
-    settings = params.evaluate.bootstrap
-    intervals = bootstrap_intervals(
-        found.counts, settings.samples, settings.confidence, params.seed
-    )
-    how = {"unit": "image", "samples": settings.samples, "confidence": settings.confidence}
+    pq.write_table(found.scores, folder / "scores.parquet")
+    write_json(folder / "field.json", field_report(found.counts))
+    sequences, drawn = part.column("sequence"), bootstrap_settings(params)
+    per_image, per_target = found.per_image.to_pandas(), found.per_target.to_pandas()
+    bins = breakdown(per_image, per_target, part.data.index, *drawn)
+    write_json(folder / "breakdown.json", bins)
+    alarms, scores = found.false_alarms.to_pandas(), found.scores.to_pandas().set_index("id")
+    ranked = score_counts(scores, per_target, alarms, hit_levels(per_target))
+    intervals = bootstrap_intervals(unit_sums(found.counts, sequences), *drawn)
+    intervals |= bootstrap_intervals(unit_sums(ranked, sequences), *drawn, score_figures)
     bounds = {name: asdict(interval) for name, interval in intervals.items()}
-    write_json(folder / "intervals.json", how | {"seed": params.seed, "intervals": bounds})
+    how = dict(zip(("samples", "confidence", "seed"), drawn, strict=True))
+    content = {"unit": unit_name(sequences)} | how | {"intervals": bounds}
+    write_json(folder / "intervals.json", content)
+
+
+def bootstrap_settings(params: Params) -> tuple[int, float, int]:
+    """Samples, confidence and seed."""
+    settings = params.evaluate.bootstrap
+    return settings.samples, settings.confidence, params.seed
 
 
 def write_curves(folder: Path, found: Evaluation, network: str) -> None:
     """Write each curve as CSV and PNG."""
-    curves: dict[str, Curve] = {
-        "pr": found.pr,
-        "roc": found.roc,
-        "pd_fa": found.over_threshold,
-        "distance": found.over_distance,
-    }
-    for name, curve in curves.items():
+    for name, curve in found.curves.items():
         frame = curve_frame(curve)
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
         panels = [(plot, {network: frame}) for plot in CURVES[name]]
@@ -227,7 +310,7 @@ def write_overlays(
     subjects = choose_subjects(
         found.per_target.to_pandas(), found.false_alarms.to_pandas(), params.evaluate.overlays
     )
-    row_of = {id: row for row, id in enumerate(data.index["id"])}
+    row_of = _row_of(data)
     distance = matching_distance(params)
     for rank, subject in enumerate(tqdm(subjects, desc="overlays", unit="image"), start=1):
         row = row_of[subject.id]
@@ -236,3 +319,7 @@ def write_overlays(
         figure = draw_overlay(data.image(row), counts, subject)
         name = f"{rank:02d}_{subject.kind}_{subject.id.replace('/', '_')}.png"
         save_png(figure, folder / name)
+
+
+def _row_of(data: PreparedData) -> dict[str, int]:
+    return {id: row for row, id in enumerate(data.index["id"])}

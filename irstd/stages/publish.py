@@ -18,10 +18,11 @@ from irstd.evaluation.figures import draw, png_bytes
 from irstd.evaluation.pictures import shrink_png
 from irstd.evaluation.summary import (
     Result,
-    breakdown_table,
+    all_parts,
     conditions_table,
     figures_table,
     interval_note,
+    markdown,
 )
 from irstd.files import read_json, replaced_folder, write_json, write_text
 from irstd.stages.results import overlay_files, read_curves, read_results
@@ -81,8 +82,7 @@ def published_table(folder: Path) -> str:
     """
     content = [one for report in _published(folder).values() for one in report["results"]]
     results = [Result(**one) for one in content]
-    parts = (figures_table(results), interval_note(results), conditions_table(results))
-    return "\n\n".join(part if isinstance(part, str) else part.markdown() for part in parts)
+    return markdown([figures_table(results), interval_note(results), conditions_table(results)])
 
 
 def published_picture(folder: Path, readme: Path) -> str:
@@ -198,10 +198,7 @@ def _markdown(params: Params, results: list[Result], pictures: list[str], folder
     parts = [
         f"# Results of profile {params.profile}",
         f"Written by `irstd report --publish`. {results[0].attribution}",
-        figures_table(results).markdown(),
-        interval_note(results),
-        conditions_table(results).markdown(),
-        breakdown_table(results).markdown(),
+        *all_parts(results),
         *(f"![{Path(name).stem}]({folder}/{name})" for name in pictures),
     ]
-    return "\n\n".join(parts) + "\n"
+    return markdown(parts) + "\n"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,15 @@ from irstd.evaluation import page
 from irstd.evaluation.figures import draw, png_bytes
 from irstd.evaluation.summary import (
     Result,
+    Table,
+    all_parts,
     breakdown_table,
     conditions_table,
+    convention_parts,
+    field_parts,
     figures_table,
     interval_note,
+    markdown,
     number,
 )
 from irstd.files import read_json, replaced_folder, write_text
@@ -121,15 +127,15 @@ def build_page(
         for network in params.train.networks
     ]
     sections = [
-        page.section(
-            "Test part", figures_table(results).html(), page.paragraph(interval_note(results))
-        ),
-        page.section("Conditions", conditions_table(results).html()),
+        *_section("Test part", [figures_table(results), interval_note(results)]),
+        *_section("Conditions", [conditions_table(results)]),
         page.section("See also", page.links(links)),
         page.section("Samples", page.picture(sheet.read_bytes(), results[0].attribution)),
         page.section("Training", page.picture(history, "Loss and validation IoU per epoch")),
         page.section("Curves on the test part", page.picture(curves, "Curves of all networks")),
-        page.section("By target", breakdown_table(results).html()),
+        *_section("Images with and without targets", field_parts(results)),
+        *_section("Conventions", convention_parts(results)),
+        *_section("By kind of target and image", [breakdown_table(results)]),
         *overlays,
     ]
     return page.page(f"irstd: profile {params.profile}", sections)
@@ -137,15 +143,14 @@ def build_page(
 
 def summarise(params: Params, results: list[Result]) -> str:
     """The tables as Markdown."""
-    parts = [
-        f"# Profile {params.profile}",
-        figures_table(results).markdown(),
-        interval_note(results),
-        conditions_table(results).markdown(),
-        breakdown_table(results).markdown(),
-        results[0].attribution,
-    ]
-    return "\n\n".join(parts) + "\n"
+    title = f"# Profile {params.profile}"
+    return markdown([title, *all_parts(results), results[0].attribution]) + "\n"
+
+
+def _section(title: str, parts: Sequence[Table | str]) -> list[str]:
+    """A section of tables and paragraphs; none without a part."""
+    shown = [page.paragraph(part) if isinstance(part, str) else part.html() for part in parts]
+    return [page.section(title, *shown)] if shown else []
 
 
 def _overlays(root: Path, params: Params, network: str) -> str:

@@ -73,6 +73,8 @@ def _read_result(root: Path, params: Params, network: str) -> Result:
         trained=_with_keys(trained / "metrics.json", train, TRAINED_KEYS),
         recipe=_recipe(run, params.data.fit),
         attribution=_attribution(params),
+        conventions=read_json(evaluated / "conventions.json", evaluate),
+        field_report=read_json(evaluated / "field.json", evaluate),
     )
 
 

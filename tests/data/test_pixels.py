@@ -1,4 +1,5 @@
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from irstd.data.pixels import (
     decode_grey,
     decode_mask,
     read_grey,
+    read_header,
     read_mask,
     to_grey,
     to_unit,
@@ -196,3 +198,29 @@ def test_real_files_agree_with_pillow(shared: Path) -> None:
         expected = (colours @ [299, 587, 114] + 500) // 1000
         np.testing.assert_array_equal(read_grey(path), expected, err_msg=path.name)
     assert palettes == 37
+
+
+@pytest.mark.parametrize("pixels", [GREY8, GREY16], ids=["uint8", "uint16"])
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".bmp"])
+def test_the_stated_size_is_the_decoded_one(
+    tmp_path: Path, pixels: np.ndarray, suffix: str
+) -> None:
+    path = tmp_path / f"image{suffix}"
+    cv2.imwrite(str(path), pixels.astype(np.uint8) if suffix == ".bmp" else pixels)
+    assert read_header(path.read_bytes()) == (7, 9)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"II+\0" + bytes(40),  # BigTIFF
+        huge_png()[:20],
+        b"BM" + bytes(18),
+        b"II*\0" + struct.pack("<I", 2**31),
+        b"II*\0" + struct.pack("<IH", 8, 0),
+    ],
+)
+def test_headers_without_a_size_are_refused(content: bytes) -> None:
+    with pytest.raises(DataError, match=r"expected (an image|a PNG), "):
+        read_header(content)

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from irstd.data.store import PreparedData
-from irstd.evaluation.evaluate import Evaluation, baseline, split_hash, total_figures
+from irstd.evaluation.evaluate import (
+    Evaluation,
+    baseline,
+    evaluate_images,
+    split_hash,
+    total_figures,
+)
+from irstd.evaluation.maps import MapPredictor
+from irstd.inference.predictor import Predictor
 from irstd.metrics import DetectionMetrics
 
 
@@ -45,8 +53,50 @@ def test_curves_meet_the_figures_at_the_operating_point(found: Evaluation) -> No
     assert found.over_threshold.fa_pixel[at] == found.figures["fa_pixel"]
     within = found.over_distance.distances == 2.0
     assert found.over_distance.pa[within] == found.figures["pa"]
+    response = found.free_response
+    at = response.thresholds == 0.5
+    assert response.pd[at] == found.figures["pd"]
+    assert response.false_per_image[at] == 2 / 4  # two false alarms in four images
+    at = found.overlap.thresholds == 0.5
+    assert found.overlap.iou[at] == found.figures["iou"]
+    assert found.overlap.f1[at] == found.figures["f1"]
     assert found.figures["average_precision"] == found.pr.average_precision
     assert found.figures["roc_auc"] == found.roc.auc
+
+
+def test_score_figures_follow_from_the_tables(found: Evaluation) -> None:
+    hits = [row for row in found.per_target.to_pylist() if row["hit"]]
+    false = found.false_alarms["score"].to_pylist()
+    ranked = [(row["score"], True) for row in hits] + [(score, False) for score in false]
+    expected, before = 0.0, 0
+    for limit in sorted({score for score, _ in ranked}, reverse=True):
+        entered = [hit for score, hit in ranked if score >= limit]
+        expected += (sum(entered) - before) / found.figures["n_targets"] * np.mean(entered)
+        before = sum(entered)
+    assert found.figures["average_precision_target"] == pytest.approx(expected)
+    assert found.figures["ece"] == found.calibration.ece
+    assert found.figures["ece_above_lowest"] == found.calibration.ece_above_lowest
+
+
+def test_the_operating_threshold_is_one_of_the_curve(
+    data: PreparedData, predictor: Predictor
+) -> None:
+    rows = data.rows("test").tolist()[:1]
+    found = evaluate_images(predictor, data, rows, 0.37, 2.0, lambda *_: None)
+    at = found.over_threshold.thresholds == 0.37
+    assert found.over_threshold.pd[at] == found.figures["pd"]
+
+
+def test_curves_have_thresholds_between_scores_however_close(data: PreparedData) -> None:
+    (row,) = np.flatnonzero(data.index["id"] == "mixed").tolist()
+    probability = np.zeros((48, 81), dtype=np.float32)
+    probability[31, 31], probability[40, 60] = 0.9999, 0.9997  # a hit and a false alarm
+    maps = MapPredictor(iter([probability]))
+    found = evaluate_images(maps, data, [row], 0.5, 2.0, lambda *_: None)
+    response = found.free_response
+    assert response.thresholds.tolist() == [np.float32(0.9999), np.float32(0.9997), 0.5, 0.0]
+    assert response.false_per_image.tolist() == [0.0, 0.0, 1.0, 1.0]
+    assert response.pd.tolist() == [0.0, 1.0, 1.0, 1.0]
 
 
 def test_speed_is_counted(found: Evaluation) -> None:

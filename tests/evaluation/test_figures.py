@@ -14,9 +14,7 @@ HISTORY = pd.DataFrame(
 
 
 def curves(found: Evaluation) -> dict[str, pd.DataFrame]:
-    parts = {"pr": found.pr, "roc": found.roc}
-    parts |= {"pd_fa": found.over_threshold, "distance": found.over_distance}
-    return {name: figures.curve_frame(curve) for name, curve in parts.items()}
+    return {name: figures.curve_frame(curve) for name, curve in found.curves.items()}
 
 
 def test_columns_of_the_curves(found: Evaluation) -> None:
@@ -24,9 +22,13 @@ def test_columns_of_the_curves(found: Evaluation) -> None:
     assert columns == {
         "pr": ["threshold", "precision", "recall"],
         "roc": ["threshold", "tpr", "fpr"],
+        "f1_iou": ["threshold", "f1", "iou"],
+        "calibration": ["low", "high", "pixels", "score", "target_share"],
         "pd_fa": ["threshold", "pd", "fa_target", "fa_pixel"],
+        "froc": ["threshold", "false_per_image", "pd"],
         "distance": ["distance_px", "pd", "pa"],
     }
+    assert columns.keys() == figures.CURVES.keys()
 
 
 def test_networks_differ_in_more_than_colour(found: Evaluation) -> None:
@@ -51,6 +53,22 @@ def test_both_meanings_of_fa_are_named_and_drawn(found: Evaluation) -> None:
     assert components.get_ylabel() == pixels.get_ylabel() == "P_d: hit targets / targets (share)"
 
 
+def test_calibration_is_drawn_beside_the_diagonal(found: Evaluation) -> None:
+    frame = curves(found)["calibration"]
+    figure = figures.draw([(plot, {"one": frame}) for plot in figures.CURVES["calibration"]])
+    diagonal, line = figure.axes[0].lines
+    assert np.array_equal(diagonal.get_xydata(), [[0, 0], [1, 1]])
+    np.testing.assert_allclose(line.get_ydata(), frame["target_share"])
+    np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), frame["pixels"])
+
+
+def test_f1_and_iou_share_one_panel(found: Evaluation) -> None:
+    frame = curves(found)["f1_iou"]
+    figure = figures.draw([(figures.plot_f1_iou, {"one": frame})])
+    labels = [line.get_label() for line in figure.axes[0].lines]
+    assert labels == ["one: F1", "one: IoU"]
+
+
 def test_points_without_a_value_are_left_out(found: Evaluation) -> None:
     assert np.isnan(found.pr.precision[0])  # nothing is above the threshold 1
     frame = curves(found)["pr"]
@@ -60,9 +78,12 @@ def test_points_without_a_value_are_left_out(found: Evaluation) -> None:
 
 
 def test_curves_without_any_point_can_be_drawn(found: Evaluation) -> None:
-    for name, frame in curves(found).items():
-        empty = {"one": frame.iloc[:0]}
-        figures.png_bytes(figures.draw([(plot, empty) for plot in figures.CURVES[name]]))
+    panels = [
+        (plot, {"one": frame.iloc[:0]})
+        for name, frame in curves(found).items()
+        for plot in figures.CURVES[name]
+    ]
+    assert figures.png_bytes(figures.draw(panels, columns=3)).startswith(b"\x89PNG")
 
 
 def test_epochs_without_validation_are_left_out() -> None:

@@ -1,12 +1,15 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from irstd.errors import DataError
 from irstd.evaluation.predictions import (
     CODES_FILE,
     INDEX_FILE,
+    SCHEMA,
     PredictionWriter,
     StoredPredictions,
     quantise,
@@ -55,7 +58,7 @@ def test_an_unfinished_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "predictions"
     folder.mkdir(parents=True)
     PredictionWriter(folder, [(4, 4)], 0.5).add("a", np.zeros((4, 4), np.float32))
-    with pytest.raises(DataError, match=rf"{INDEX_FILE}.*run `irstd evaluate tiny`"):
+    with pytest.raises(DataError, match=rf"{INDEX_FILE}.*run `irstd evaluate`$"):
         StoredPredictions(folder)
 
 
@@ -74,3 +77,45 @@ def test_an_unknown_image_is_named(tmp_path: Path) -> None:
     writer.close()
     with pytest.raises(DataError, match="no prediction for image 'b' among 1"):
         StoredPredictions(tmp_path).mask("b")
+
+
+GOOD = {"id": "a", "height": 4, "width": 4, "offset": 0, "threshold": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([GOOD, GOOD | {"id": "b", "offset": 99}], "from byte 16 on, got .*'offset': 99"),
+        ([GOOD | {"offset": -4}], "from byte 0 on, got .*'offset': -4"),
+        ([GOOD | {"height": -4, "width": -4}], "at least one pixel .*'height': -4"),
+        ([GOOD | {"width": 0}], "at least one pixel .*'width': 0"),
+        ([GOOD | {"threshold": float("nan")}], r"one threshold in \[0, 1\], got \[nan\]"),
+        ([GOOD | {"threshold": float("inf")}], r"one threshold in \[0, 1\], got \[inf\]"),
+        ([GOOD | {"threshold": 2.0}], r"one threshold in \[0, 1\], got \[2\.0\]"),
+        ([GOOD | {"threshold": -5.0}], r"one threshold in \[0, 1\], got \[-5\.0\]"),
+        (
+            [GOOD, GOOD | {"id": "b", "offset": 16, "threshold": 0.2}],
+            r"one threshold in \[0, 1\], got \[0\.2, 0\.5\]",
+        ),
+        ([GOOD, GOOD | {"offset": 16}], "each id once"),
+        ([], r"one threshold in \[0, 1\], got \[\]"),
+    ],
+)
+def test_a_damaged_index_is_refused(tmp_path: Path, rows: list[dict], message: str) -> None:
+    np.save(tmp_path / CODES_FILE, np.zeros(16 * len(rows), np.uint8))
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), tmp_path / INDEX_FILE)
+    with pytest.raises(DataError, match=rf"{INDEX_FILE}: expected .*{message}.*irstd evaluate"):
+        StoredPredictions(tmp_path)
+
+
+def test_codes_that_are_no_array_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([GOOD], schema=SCHEMA), tmp_path / INDEX_FILE)
+    path = tmp_path / CODES_FILE
+    np.save(path, np.zeros(16, np.uint8))
+    whole = path.read_bytes()
+    np.savez(tmp_path / "packed.npz", np.zeros(16, np.uint8))
+    packed = (tmp_path / "packed.npz").read_bytes()
+    for content in (packed, b"", whole[:9], whole[:-3]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf"{CODES_FILE}: expected .*run `irstd evaluate`"):
+            StoredPredictions(tmp_path)

@@ -1,9 +1,12 @@
+import math
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from irstd.evaluation import summary
+from irstd.metrics import conventions
 
 KEYS = [key for key, _, _ in summary.FIGURES]
 
@@ -26,12 +29,16 @@ def result() -> summary.Result:
     bounds = {key: {"low": 0.4, "high": 0.6, "undefined": 0.0} for key in KEYS}
     bounds["fa_pixel"] = {"low": 1e-6, "high": 20e-6, "undefined": 0.0}
     latency = {"median_ms": 12.5, "p95_ms": 14.0, "height": 64, "width": 80}
-    one_bin = {"low": 2.0, "high": None, "targets": 4, "hits": 3, "pd": 0.75}
-    empty = {"low": None, "high": None, "targets": 0, "hits": 0, "pd": None}
+    known = {"intervals": {"pd": {"low": 0.5, "high": 1.0}}}
+    unknown = {"intervals": {"pd": {"low": None, "high": None}}}
+    one_bin = {"low": 2.0, "high": None, "targets": 4, "hits": 3, "pd": 0.75} | known
+    empty = {"low": None, "high": None, "targets": 0, "hits": 0, "pd": None} | unknown
+    sky = {"value": "sky", "targets": 4, "pd": 1.0} | unknown
+    other = {"value": None, "targets": 2, "pd": 0.5} | known
     return summary.Result(
         metrics=figures | conditions,
-        intervals={"confidence": 0.95, "samples": 1000, "intervals": bounds},
-        breakdown={"scr": [one_bin, empty], "area_px": []},
+        intervals={"confidence": 0.95, "samples": 1000, "unit": "image", "intervals": bounds},
+        breakdown={"scr": [one_bin, empty], "area_px": [], "background": [sky, other]},
         speed={
             "device": "GPU",
             "latency": latency,
@@ -76,13 +83,90 @@ def test_conditions_name_device_time_and_commit(result: summary.Result) -> None:
 
 def test_bins_state_their_bounds(result: summary.Result) -> None:
     rows = summary.breakdown_table([result]).rows
-    assert rows[0] == ("tiny", "SCR", "2 and more", "4", "0.750")
-    assert rows[1][2:] == ("undefined", "0", "undefined")
+    assert rows == (
+        ("tiny", "SCR of the target", "2 and more", "4", "0.750 [0.500, 1.000]"),
+        ("tiny", "SCR of the target", "undefined", "0", "undefined"),
+        ("tiny", "background", "sky", "4", "1.000"),
+        ("tiny", "background", "not stated", "2", "0.500 [0.500, 1.000]"),
+    )
+
+
+CONVENTIONS = {
+    "ispanet": {
+        "defects": {},
+        "figures": {"iou": 0.5, "niou_image": 0.25, "niou_target": None, "fa_target": math.nan},
+    },
+    "lpnet": {
+        "defects": {"D12": "twelfth", "D8": "eighth"},
+        "figures": {"pd": 1.5, "fa_image": 0.125, "f1": 0.5, "f1_target": 0.75},
+    },
+    "dnanet": {"defects": {"D8": "eighth"}, "figures": {"fa_pixel": 3e-6}},
+}
+
+
+def test_conventions_stand_side_by_side(result: summary.Result) -> None:
+    table = summary.conventions_table({"tiny": CONVENTIONS})
+    rows = [dict(zip(table.head, row, strict=True)) for row in table.rows]
+    assert [row["Convention"] for row in rows] == ["ispanet", "lpnet", "dnanet"]
+    assert [row["Defects"] for row in rows] == ["none", "D12, D8", "D8"]
+    assert [row["IoU"] for row in rows] == ["0.500", "-", "-"]
+    assert rows[0]["nIoU"] == "per image 0.250, per target undefined"
+    assert rows[0]["F_a (other)"] == "of components undefined"
+    assert (rows[1]["P_d"], rows[1]["F_a (other)"]) == ("1.500", "per image 0.125")
+    assert rows[1]["F1"] == "pixels 0.500, targets 0.750"
+    assert rows[2]["F_a (pixels) x 1e-6"] == "3.0"
+    legend = summary.defects_table({"tiny": CONVENTIONS})
+    assert legend.rows == (("D8", "eighth"), ("D12", "twelfth"))
+    assert summary.convention_parts([result]) == []
+    assert len(summary.convention_parts([replace(result, conventions=CONVENTIONS)])) == 3
+
+
+def test_every_figure_of_every_convention_is_shown_once(result: summary.Result) -> None:
+    complements_and_sums = {"md", "pair_iou_sum", "false_on_empty"}
+    for name, convention in conventions.CONVENTIONS.items():
+        keys = {k for k in convention.figures if not k.startswith("n_")} - complements_and_sums
+        # In millionths, so that a figure that is scaled differs from none.
+        values = {key: place / 1000 for place, key in enumerate(sorted(keys), start=1)}
+        content = {"tiny": {name: {"defects": {}, "figures": values}}}
+        tables = summary.conventions_table(content), summary.hierarchical_table(content)
+        cells = " ".join(cell for table in tables for row in table.rows for cell in row)
+        for value in values.values():
+            shown = {summary.number(value), summary.number(value, summary.PER_MILLION)}
+            assert len([word for word in re.split(r"[ ,]+", cells) if word in shown]) == 1
+
+
+def test_hierarchical_iou_has_a_table_of_its_own(result: summary.Result) -> None:
+    figures = dict.fromkeys(conventions.CONVENTIONS["opdc"].figures, 0.25) | {"iou_seg": None}
+    opdc = {"opdc": {"defects": {}, "figures": figures}}
+    table = summary.hierarchical_table({"tiny": CONVENTIONS | opdc})
+    (row,) = table.rows
+    cells = dict(zip(table.head, row, strict=True))
+    assert (cells["Convention"], cells["hIoU"], cells["IoU_seg"]) == ("opdc", "0.250", "undefined")
+    assert cells["1 - IoU_loc: M2S"] == cells["1 - IoU_seg: MRG"] == "0.250"
+    parts = summary.convention_parts([replace(result, conventions=CONVENTIONS | opdc)])
+    assert table in parts
+
+
+def test_a_legend_without_defects_is_left_out(result: summary.Result) -> None:
+    only = {"ispanet": CONVENTIONS["ispanet"]}
+    note, table = summary.convention_parts([replace(result, conventions=only)])
+    assert "conventions.csv" in str(note)
+    assert isinstance(table, summary.Table)
+    assert table.rows[0][-1] == "none"
+
+
+def test_the_field_report_is_shown_where_an_image_is_empty(result: summary.Result) -> None:
+    field = dict.fromkeys((key for _, key in summary.FIELD_FIGURES), 3) | {"pd": 0.5, "pa": None}
+    table = summary.field_table([result, replace(result, field_report=field)])
+    assert table is not None
+    row = dict(zip(table.head, *table.rows, strict=True))
+    assert (row["Images without"], row["P_d"], row["P_a"]) == ("3", "0.500", "undefined")
+    assert summary.field_parts([replace(result, field_report=field | {"images_without": 0})]) == []
 
 
 def test_the_note_explains_the_brackets(result: summary.Result) -> None:
     assert "95% interval" in summary.interval_note([result])
-    assert "1000 samples" in summary.interval_note([result])
+    assert "over images, 1000 samples" in summary.interval_note([result])
 
 
 def test_a_table_in_markdown_and_html() -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from irstd.metrics import CONVENTIONS, MetricSuite
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
 
 
@@ -36,6 +38,52 @@ def golden() -> Golden:
     return Golden(
         cases, expected["sets"], ispanet["per_case"], ispanet["per_set"], expected["roc200"]
     )
+
+
+@dataclass(frozen=True)
+class Published:
+    """What published codes give on the same cases, and what we count on them.
+
+    Attributes:
+        codes: by implementation `per_case` and `per_set`; an object with `error` where it raised.
+        hierarchical: the toolkit of hierarchical IoU, and its corrected variant.
+        images: probability and mask by id; `mosaic1024` is one image of sixteen others.
+        sets: ids of the images of each set.
+        suite: has counted `images` in this order by every convention.
+    """
+
+    codes: dict[str, Any]
+    hierarchical: dict[str, Any]
+    images: dict[str, tuple[np.ndarray, np.ndarray]]
+    sets: dict[str, list[str]]
+    suite: MetricSuite
+
+    def figures(self, convention: str, ids: list[str]) -> dict[str, float]:
+        """Figures of some of the images."""
+        order = list(self.images)
+        sums = self.suite.table(convention)[[order.index(name) for name in ids]].sum(axis=0)
+        return {key: float(x) for key, x in self.suite.figures(convention, sums).items()}
+
+    def entries(self, code: dict[str, Any]) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
+        """Name, images and values of every case and set of an implementation."""
+        for name, values in code["per_case"].items():
+            yield name, [name], values
+        for name, values in code["per_set"].items():
+            yield name, self.sets[name], values
+
+
+@pytest.fixture(scope="session")
+def published(golden: Golden) -> Published:
+    texts = [(GOLDEN / f"{name}.json").read_text("utf-8") for name in ("published", "hierarchical")]
+    grid = np.reshape(golden.sets["s256"], (4, 4)).tolist()
+    mosaic = [np.block([[golden.cases[x][side] for x in row] for row in grid]) for side in (0, 1)]
+    images = golden.cases | {"mosaic1024": (mosaic[0], mosaic[1])}
+    suite = MetricSuite(list(CONVENTIONS))
+    for probability, mask in images.values():
+        suite.update(probability, mask)
+    codes, hierarchical = (json.loads(text) for text in texts)
+    sets = golden.sets | {"mosaic1024": ["mosaic1024"]}
+    return Published(codes, hierarchical, images, sets, suite)
 
 
 class Slow:

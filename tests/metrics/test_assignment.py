@@ -1,3 +1,4 @@
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -46,3 +47,18 @@ def test_rounding_does_not_break_a_tie():
 
 def test_a_row_without_pair_does_not_hold_a_column_back():
     assert assign(np.array([[np.inf, np.inf], [0.0, 0.0]])).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_nothing_is_larger_than_the_table(turned):
+    """The last ten rows may take ten other columns as well: first those that come first."""
+    distances = np.full((20, 2000), 5.0)
+    distances[np.arange(20), np.arange(20) * 90 + 7] = 1.0
+    distances[10:, 1000:1010] = 1.0
+    tracemalloc.start()
+    pairs = assign(distances.T if turned else distances)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    expected = [[k, k * 90 + 7 if k < 12 else 988 + k] for k in range(20)]
+    assert pairs[:, :: -1 if turned else 1].tolist() == expected
+    assert peak < 8 * distances.nbytes  # 2000 x 2000 numbers are 100 times as large

@@ -1,7 +1,10 @@
+import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from irstd.metrics.components import label_components
 
@@ -22,6 +25,7 @@ def test_components_equal_a_flood_fill_in_raster_order(slow, mask):
             min(rows), min(cols), max(rows) + 1, max(cols) + 1,
         ]  # fmt: skip
     assert np.count_nonzero(found.labels) == mask.sum()
+    assert found.pixels.tolist() == np.flatnonzero(mask).tolist()
 
 
 def test_pixels_that_touch_at_a_corner_are_one_component():
@@ -55,3 +59,23 @@ def test_moments_leave_the_label_image_behind():
     moments = label_components(np.ones((2, 2), dtype=bool)).moments
     assert not hasattr(moments, "labels")
     assert moments.centroids.tolist() == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.4])
+def test_large_images_are_numbered_like_small_ones_whatever_the_threads(share, threads):
+    mask = np.random.default_rng(1).random((700, 650)) < share
+    expected, count = ndimage.label(mask, structure=np.ones((3, 3)))  # in raster order, too
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(threads)
+    found = label_components(mask)
+    cv2.setNumThreads(before)
+    assert found.count == count
+    assert np.array_equal(found.labels, expected)
+
+
+def test_a_view_that_is_not_contiguous_is_labelled():
+    mask = np.zeros((8, 9), dtype=bool)
+    mask[1:3, 2:6] = True
+    for view in (mask[::-1, ::2], mask.T, np.asfortranarray(mask)):
+        assert np.array_equal(label_components(view).labels, view)

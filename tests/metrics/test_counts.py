@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from irstd.errors import DataError
-from irstd.metrics.counts import COUNT_COLUMNS, count_image, figures
+from irstd.metrics.components import label_components
+from irstd.metrics.counts import COUNT_COLUMNS, count_image, figures, pair_counts, scene_counts
+from irstd.metrics.scene import Scene
 
 
 def block(shape: tuple[int, int], *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -67,6 +69,22 @@ def test_pairs_point_into_the_components():
     assert (
         counts.targets.boxes[1].tolist() == counts.predicted.boxes[1].tolist() == [10, 10, 12, 12]
     )
+
+
+def test_columns_that_other_conventions_need():
+    mask = block((12, 20), (2, 2, 4, 4), (2, 12, 4, 14))
+    probability = block((12, 20), (2, 2, 4, 3), (2, 4, 4, 5), (8, 8, 10, 9))
+    scene = Scene(label_components(mask > 0), label_components(probability > 0.5))
+    counts = scene_counts(scene)
+    assert counts["image_f1"] == pytest.approx(2 * 2 / (8 + 6))
+    assert (counts["detected_images"], counts["silent_images"]) == (False, False)
+    found = pair_counts(scene, np.array([[0, 0], [0, 1]]))
+    assert found == {
+        "matched": 1, "matched_components": 2, "unmatched_pixels": 2, "unlike_pixels": 0,
+        "pair_iou": 2 / 4,
+    }  # fmt: skip
+    silent = Scene(scene.targets, label_components(np.zeros(mask.shape, dtype=bool)))
+    assert scene_counts(silent)["noticed_targets"] == 1
 
 
 def test_a_batch_of_two_is_not_an_image():

@@ -7,132 +7,120 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irstd.errors import ConfigError, DataError
-from irstd.metrics import DetectionMetrics
-from irstd.metrics.curves import ScoreHistogram, target_curve
+from irstd.metrics import DetectionMetrics, curves
+from irstd.metrics.curves import TargetSweep, distance_curve
 
 
-def histogram(images, bins: int = 1024) -> ScoreHistogram:
-    scores = ScoreHistogram(bins)
+def sweep(images, thresholds, distance: float = 2.0) -> TargetSweep:
+    counted = TargetSweep(thresholds, distance)
     for probability, mask in images:
-        scores.update(probability, mask)
-    return scores
+        counted.update(probability, mask)
+    return counted
 
 
-@pytest.mark.parametrize("name", ["all", "real", "s256", "distance"])
-def test_roc_equals_a_published_code_with_201_thresholds(golden, name):
-    images = [golden.cases[case] for case in golden.sets[name]]
-    roc, published = histogram(images, bins=200).roc(), golden.roc200[name]
-    n_target = sum(int(mask.sum()) for _, mask in images)
-    n_background = sum(mask.size for _, mask in images) - n_target
-    tpr_factor = n_target / (n_target + 1e-3)  # that code adds 0.001 to both denominators
-    fpr_factor = n_background / (n_background + 1e-3)
-    every_20th = slice(None, None, -20)
-    assert roc.tpr[every_20th] * tpr_factor == pytest.approx(published["tp_rates200"], rel=1e-9)
-    assert roc.fpr[every_20th] * fpr_factor == pytest.approx(published["fp_rates200"], rel=1e-9)
-    assert roc.auc * tpr_factor * fpr_factor == pytest.approx(published["auc200"], rel=1e-9)
+def figures_at(images, threshold: float, distance: float) -> dict[str, float]:
+    metrics = DetectionMetrics(threshold=threshold, distance=distance)
+    for image in images:
+        metrics.update(*image)
+    return metrics.compute()
 
 
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), bins=st.sampled_from([1, 2, 7, 64, 200]))
-def test_each_point_equals_thresholding(seed, bins):
-    rng = np.random.default_rng(seed)
-    probability = rng.integers(0, 65, (2, 1, 6, 5)).astype(np.float32) / 64
-    mask = rng.random(probability.shape) < 0.3
-    mask.flat[0], mask.flat[1] = True, False
-    scores = histogram([(probability, mask)], bins)
-    roc, pr = scores.roc(), scores.pr()
-    assert (
-        roc.thresholds.tolist() == pr.thresholds.tolist() == [k / bins for k in range(bins, -1, -1)]
-    )
-    for position, threshold in enumerate(roc.thresholds):
-        above = probability.astype(np.float64) > threshold
-        tp, fp = int((above & mask).sum()), int((above & ~mask).sum())
-        assert roc.tpr[position] == pr.recall[position] == tp / mask.sum()
-        assert roc.fpr[position] == fp / (~mask).sum()
-        expected = tp / (tp + fp) if tp + fp else math.nan
-        np.testing.assert_equal(pr.precision[position], expected)
-
-
-def test_area_is_the_share_of_ordered_pairs():
-    rng = np.random.default_rng(3)
-    probability = rng.integers(0, 9, (20, 20)) / 8
-    mask = rng.random((20, 20)) < 0.4
-    target, background = probability[mask][:, None], probability[~mask][None]
-    ordered = (target > background).mean() + 0.5 * (target == background).mean()
-    assert histogram([(probability, mask)], bins=8).roc().auc == pytest.approx(ordered)
-
-
-def test_average_precision_by_hand():
-    probability = np.array([[0.9, 0.7, 0.6, 0.3, 0.0, 0.0]])
-    mask = np.array([[1, 0, 1, 0, 0, 1]])
-    average = 1 / 3 * 1 + 1 / 3 * 2 / 3 + 1 / 3 * 3 / 6
-    assert histogram([(probability, mask)], 100).pr().average_precision == pytest.approx(average)
-
-
-def test_a_perfect_map_has_full_areas():
-    mask = np.eye(8, dtype=np.uint8)
-    scores = histogram([(mask.astype(np.float32), mask)], bins=4)
-    assert scores.roc().auc == scores.pr().average_precision == 1.0
-
-
-def test_without_targets_the_curves_are_undefined():
-    scores = histogram([(np.full((3, 3), 0.4), np.zeros((3, 3)))])
-    assert math.isnan(scores.roc().auc)
-    assert math.isnan(scores.pr().average_precision)
-    assert scores.roc().fpr[-1] == 1.0
-
-
-def test_merged_histograms_equal_one_pass(golden):
-    images = list(golden.cases.values())
-    first, second = histogram(images[:30]), histogram(images[30:])
-    first.merge(second)
-    whole = histogram(images)
-    assert np.array_equal(first.target, whole.target)
-    assert np.array_equal(first.background, whole.background)
-    assert first.roc().auc == whole.roc().auc
-
-
-def test_tensors_fall_into_the_same_bins(golden):
-    images = [golden.cases[name] for name in golden.sets["s256"]]
-    tensors = [(torch.from_numpy(p), torch.from_numpy(mask)) for p, mask in images]
-    for mixed in (tensors, [(p, mask.numpy()) for p, mask in tensors]):
-        found = histogram(mixed)
-        assert np.array_equal(found.target, histogram(images).target)
-        assert np.array_equal(found.background, histogram(images).background)
-
-
-def test_histograms_refuse_what_does_not_fit():
-    with pytest.raises(ConfigError, match="8 bins into one of 1024"):
-        ScoreHistogram().merge(ScoreHistogram(8))
-    with pytest.raises(ConfigError, match="bins: expected at least 1, got 0"):
-        ScoreHistogram(0)
-    with pytest.raises(DataError, match="got 0 to 7"):
-        ScoreHistogram().update(np.array([[0.0, 7.0]]), np.array([[0, 1]]))
-
-
-def test_target_curve_equals_the_figures_at_each_threshold(golden):
-    images = [golden.cases[name] for name in golden.sets["real"]]
-    thresholds = [0.0, 0.25, 0.5, 0.9, 1.0]
-    curve = target_curve(images, thresholds, distance=3.0)
-    assert curve.thresholds.tolist() == thresholds
-    for position, threshold in enumerate(thresholds):
-        metrics = DetectionMetrics(threshold=threshold, distance=3.0)
-        for image in images:
-            metrics.update(*image)
-        found = metrics.compute()
+def check_each_threshold(images, thresholds, distance: float) -> None:
+    counted = sweep(images, thresholds, distance)
+    curve, response = counted.curve(), counted.free_response()
+    assert curve.thresholds.tolist() == sorted(thresholds)
+    assert response.thresholds.tolist() == sorted(thresholds, reverse=True)
+    for position, threshold in enumerate(curve.thresholds):
+        found = figures_at(images, threshold, distance)
         for key in ("pd", "fa_target", "fa_pixel"):
             np.testing.assert_equal(getattr(curve, key)[position], found[key])
+        np.testing.assert_equal(response.pd[-1 - position], found["pd"])
+        matched = found["n_targets"] * found["pd"] if found["n_targets"] else 0.0
+        false = (found["n_predicted"] - matched) / len(images)
+        assert response.false_per_image[-1 - position] == pytest.approx(false, rel=1e-12)
 
 
-def test_target_curve_takes_batches(golden):
+def test_each_point_of_a_sweep_is_the_figure_at_that_threshold(golden):
+    images = [golden.cases[name] for name in golden.sets["real"]]
+    check_each_threshold(images, [0.9, 0.0, 0.25, 0.5, 1.0], distance=3.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), density=st.sampled_from([0.05, 0.3, 0.9]))
+def test_random_maps_give_the_figures_at_each_threshold(seed, density):
+    # Sparse maps have empty rows and columns, which are left out while labelling.
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 14, 2))
+    probability = rng.integers(0, 9, shape).astype(np.float32) / 8 * (rng.random(shape) < density)
+    mask = (rng.random(shape) < 0.15).astype(np.uint8)
+    check_each_threshold([(probability, mask)], [0.0, 0.125, 0.3, 0.5, 0.8, 1.0], distance=1.5)
+
+
+def test_an_image_is_labelled_only_where_its_prediction_changes(monkeypatch):
+    seen = []
+    find = curves.find_moments
+    monkeypatch.setattr(curves, "find_moments", lambda *pixels: seen.append(0) or find(*pixels))
+    probability, mask = np.zeros((9, 9)), np.zeros((9, 9), dtype=np.uint8)
+    probability[4, 3:6], mask[4, 4] = (0.2, 0.7, 0.21), 1
+    counted = sweep([(probability, mask)], [k / 1000 for k in range(1, 1001)])
+    assert len(seen) == 3  # one for each distinct probability
+    assert counted.curve().pd.tolist() == [1.0] * 699 + [0.0] * 301
+
+
+def test_free_response_by_hand():
+    probability = np.zeros((7, 20))
+    probability[3, [2, 8, 14]] = 0.9, 0.6, 0.3
+    mask = np.zeros((7, 20))
+    mask[3, [2, 14]] = 1
+    empty = np.zeros((5, 5))
+    empty[0, 0] = 0.8
+    images = [(probability, mask), (empty, np.zeros((5, 5)))]
+    response = sweep(images, [0.2, 0.5, 0.7, 0.85, 0.95]).free_response()
+    assert response.false_per_image.tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
+    assert response.pd.tolist() == [0.0, 0.5, 0.5, 0.5, 1.0]
+
+
+def test_batches_tensors_and_parts_count_alike(golden):
     images = [golden.cases[name] for name in golden.sets["s256"]]
+    thresholds = [0.3, 0.5, 0.6]
+    whole = sweep(images, thresholds).curve()
     batch = tuple(np.stack(arrays)[:, None] for arrays in zip(*images, strict=True))
-    one, many = target_curve([batch], [0.3, 0.6], 2.0), target_curve(images, [0.3, 0.6], 2.0)
-    assert one.pd.tolist() == many.pd.tolist()
+    tensors = tuple(torch.from_numpy(array) for array in batch)
+    first, second = sweep(images[:3], thresholds), sweep(images[3:], thresholds)
+    first.merge(second)
+    for other in (sweep([batch], thresholds), sweep([tensors], thresholds), first):
+        for key in ("pd", "fa_target", "fa_pixel"):
+            assert getattr(other.curve(), key).tolist() == getattr(whole, key).tolist()
 
 
-def test_target_curve_refuses_wrong_settings():
+def test_a_sweep_without_images_or_targets_is_undefined():
+    assert math.isnan(TargetSweep([0.5], 2.0).free_response().false_per_image[0])
+    without = sweep([(np.full((3, 3), 0.4), np.zeros((3, 3)))], [0.2, 0.5])
+    assert np.isnan(without.curve().pd).all()
+    assert without.free_response().false_per_image.tolist() == [0.0, 1.0]
+
+
+def test_sweeps_refuse_wrong_settings():
     with pytest.raises(ConfigError, match=r"threshold: .*got 2"):
-        target_curve([], [0.5, 2.0], 2.0)
+        TargetSweep([0.5, 2.0], 2.0)
     with pytest.raises(ConfigError, match=r"distance: .*got -1"):
-        target_curve([], [0.5], -1.0)
+        TargetSweep([0.5], -1.0)
+    with pytest.raises(ConfigError, match="expected at least one, got none"):
+        TargetSweep([], 2.0)
+    message = r"1 thresholds in \[0.5, 0.5\] at 3 px into one of 2 thresholds in \[0.4, 0.5\]"
+    with pytest.raises(ConfigError, match=message):
+        TargetSweep([0.5, 0.4], 2.0).merge(TargetSweep([0.5], 3.0))
+
+
+def test_a_faulty_pair_is_not_counted():
+    counted = TargetSweep([0.5], 2.0)
+    with pytest.raises(DataError, match="got 0 to 7"):
+        counted.update(np.array([[0.0, 7.0]]), np.array([[0, 1]]))
+    assert math.isnan(counted.curve().fa_pixel[0])
+
+
+def test_distances_without_images_are_undefined():
+    curve = distance_curve([], [0.0, 2.0])
+    assert np.isnan([curve.pd, curve.pa]).all()
+    with pytest.raises(ConfigError, match=r"distance: .*got -1"):
+        distance_curve([], [-1.0])

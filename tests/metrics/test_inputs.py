@@ -3,7 +3,12 @@ import pytest
 import torch
 
 from irstd.errors import ConfigError, DataError
-from irstd.metrics.inputs import check_distance, check_threshold, read_pair
+from irstd.metrics.inputs import (
+    check_distance,
+    check_threshold,
+    eight_bit_pixels,
+    read_pair,
+)
 
 MAP = np.array([[0.0, 0.5, 0.51], [1.0, 0.25, 0.75]], dtype=np.float32)
 MASK = np.array([[0, 1, 0], [1, 0, 0]], dtype=np.uint8)
@@ -94,3 +99,13 @@ def test_a_threshold_is_a_probability(value):
 def test_a_distance_is_finite_and_not_negative(value):
     with pytest.raises(ConfigError, match=f"distance: .*pixels >= 0, got {value}"):
         check_distance(value)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.2, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_eight_bits_are_rounded_before_the_threshold(threshold, kind):
+    scores = np.random.default_rng(0).random((30, 40)).astype(kind)
+    scores[0, :4] = 0.5, 127.5 / 255, 0.0, 1.0
+    expected = (np.rint(scores.astype(np.float64) * 255) / 255 >= threshold)[None]
+    np.testing.assert_array_equal(eight_bit_pixels(scores, threshold), expected)
+    np.testing.assert_array_equal(eight_bit_pixels(torch.from_numpy(scores), threshold), expected)

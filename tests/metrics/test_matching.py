@@ -1,3 +1,4 @@
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -76,6 +77,17 @@ def test_components_far_from_the_origin_are_compared_without_overflow():
     assert len(match_components(target, other, 1.999999999)) == 0
 
 
+@pytest.mark.parametrize("hundredths", [7, 14, 17])
+def test_a_strict_limit_is_decided_in_integers_too(hundredths):
+    """Each of these limits is more than the root of its square in floating point."""
+    limit = hundredths / 100
+    assert math.sqrt(hundredths**2 / 100**2) < limit
+    target, other = moments((100, 0, 0)), moments((100, 0, hundredths))
+    assert len(find_candidates(target, other, limit)) == 1
+    assert len(find_candidates(target, other, limit, strict=True)) == 0
+    assert len(find_candidates(target, moments((100, 0, hundredths - 1)), limit, strict=True)) == 1
+
+
 def test_a_limit_with_many_digits_is_taken_as_printed():
     target, other = moments((10, 0, 0)), moments((10, 3, 0))  # exactly 0.3 apart
     assert len(match_components(target, other, 0.3)) == 1
@@ -103,3 +115,33 @@ def test_a_large_tangled_group_is_one_to_one_and_maximum():
     pairs = match_components(targets, predicted, 30.0)
     assert len(pairs) == 300
     assert len(np.unique(pairs[:, 0])) == len(np.unique(pairs[:, 1])) == 300
+
+
+def test_of_a_star_the_nearest_is_taken_and_others_stay_free():
+    one = moments((1, 10, 10))
+    three = moments((1, 12, 10), (1, 10, 11), (1, 9, 10))  # 2, 1 and 1 apart
+    assert match_components(one, three, 2.0).tolist() == [[0, 1]]
+    assert match_components(three, one, 2.0).tolist() == [[1, 0]]
+
+
+def test_stars_isolated_pairs_and_tangles_side_by_side():
+    targets = moments((1, 0, 0), (1, 50, 50), (1, 100, 0), (1, 100, 3), (1, 7, 90))
+    predicted = moments((1, 0, 1), (1, 0, 2), (1, 50, 51), (1, 100, 1), (1, 100, -2), (1, 70, 9))
+    # targets 2 and 3 share component 3; target 2 can take component 4 instead
+    assert match_components(targets, predicted, 2.0).tolist() == [[0, 0], [1, 2], [2, 4], [3, 3]]
+
+
+@pytest.mark.parametrize("distance", [0.0, 1.0, 2.0, 7.5])
+def test_candidates_are_all_pairs_in_range(distance):
+    rng = np.random.default_rng(2)
+    targets, predicted = (
+        moments(*[(1, int(a), int(b)) for a, b in rng.integers(0, 30, (n, 2))]) for n in (40, 90)
+    )
+    offsets = targets.centroids[:, None] - predicted.centroids
+    squared = (offsets**2).sum(axis=2)  # of integers: exact
+    found = find_candidates(targets, predicted, distance)
+    expected = np.argwhere(squared <= distance**2).tolist()
+    assert sorted(zip(found.targets.tolist(), found.predicted.tolist(), strict=True)) == [
+        tuple(pair) for pair in expected
+    ]
+    assert np.array_equal(found.distances, np.sqrt(squared[found.targets, found.predicted]))

@@ -7,6 +7,7 @@ import pytest
 
 from irstd.config import Params
 from irstd.errors import ConfigError, DataError, ModelError
+from irstd.evaluation.folders import Folders
 from irstd.layout import Layout
 from irstd.stages.evaluate import evaluate
 from irstd.stages.evaluate_file import FILES, evaluate_file
@@ -14,7 +15,7 @@ from irstd.tracking.journal import file_sha256
 from tests.scenes import smoke_params, trained_project
 from tests.tiny_network import register_tiny, write_tiny_onnx
 
-CONDITIONS = ("fingerprint", "file", "file_sha256", "network", "predictions")
+CONDITIONS = ("fingerprint", "file", "file_sha256", "maps", "network", "predictions")
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_finished_maps_are_evaluated(layout: Layout, params: Params, output: Pat
     counted = [name for name in by_stage if name.startswith("n_")] + ["iou", "pd", "fa_target"]
     assert {name: metrics[name] for name in counted} == {name: by_stage[name] for name in counted}
     assert {path.name for path in output.iterdir()} == FILES - {"speed.json"}
-    assert metrics["network"] == "predictions"
+    assert metrics["network"] == "found"
 
 
 def maps(folder: Path, layout: Layout) -> Path:
@@ -94,7 +95,18 @@ def test_maps_of_others_are_read(
 ) -> None:
     folder = maps(tmp_path / "maps", layout)
     metrics = evaluate_file(layout.root, params, output, predictions=folder)
-    assert (metrics["iou"], metrics["f1_target"]) == (1.0, 1.0)
+    assert (metrics["iou"], metrics["f1_target"], metrics["maps"]) == (1.0, 1.0, "scores")
+
+
+def test_masks_of_others_are_said_to_have_no_curves(
+    layout: Layout, params: Params, output: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = maps(tmp_path / "maps", layout)
+    mixed = np.load(folder / "mixed.npy")
+    np.save(folder / "mixed.npy", mixed > 0)
+    metrics = evaluate_file(layout.root, params, output, predictions=folder)
+    assert (metrics["iou"], metrics["maps"]) == (1.0, "masks")
+    assert "the maps are masks of two values" in caplog.text
 
 
 def test_faulty_maps_are_refused(
@@ -105,23 +117,66 @@ def test_faulty_maps_are_refused(
             evaluate_file(layout.root, params, output, predictions=tmp_path / "maps")
         assert not output.exists()
 
-    refused("no such folder with probability maps")
+    refused("no such folder")
     folder = maps(tmp_path / "maps", layout)
-    np.save(folder / "hit.npy", np.zeros((64, 64)))
-    refused("there twice: hit")
-    (folder / "hit.npy").unlink()
     (folder / "hit.png").unlink()
-    (folder / "miss.png").unlink()
-    refused("missing: hit, miss")
-    np.save(folder / "miss.npy", np.zeros((64, 64)))
-    for values, message in (
-        (np.zeros((32, 64)), r"the map of 'hit' has shape \(32, 64\), its image \(64, 64\)"),
-        (np.full((64, 64), 1.5), r"hit\.npy: not a probability map: .* in \[0, 1\]"),
-        (np.full((64, 64), np.nan), r"hit\.npy: not a probability map"),
-        (np.array([{}]), r"hit\.npy: expected a probability map: .*allow_pickle"),
-    ):
-        np.save(folder / "hit.npy", values)
-        refused(message)
+    refused(r"one map per test image \(4\), got 3; missing: hit")
+    np.save(folder / "hit.npy", np.full((64, 64), 1.5))
+    refused(r"hit\.npy: expected values in \[0, 1\]")
+
+
+def plain_folders(root: Path, layout: Layout) -> Folders:
+    """The test images as files: those with targets with masks, the other without."""
+    from irstd.data.store import PreparedData
+
+    data = PreparedData(layout.processed)
+    folders = Folders(root / "images", root / "masks", root / "empty")
+    for folder in folders.given:
+        folder.mkdir(parents=True)
+    for row in data.rows("test"):
+        id, mask = data.index["id"].iloc[row], data.mask(row)
+        home = folders.images if mask.any() else folders.empty
+        cv2.imwrite(str(home / f"{id}.png"), data.image(row))
+        if mask.any():
+            cv2.imwrite(str(folders.masks / f"{id}_pixels0.png"), mask * 255)
+    return folders
+
+
+def test_plain_folders_give_what_the_prepared_images_give(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    path = write_tiny_onnx(tmp_path / "tiny.onnx")
+    by_part = evaluate_file(layout.root, params, tmp_path / "part", onnx=path)
+    folders = plain_folders(tmp_path / "set", layout)
+    (tmp_path / "elsewhere").mkdir()  # no project, nothing prepared
+    given = {"onnx": path, "folders": folders, "convention": "dnanet,lpnet"}
+    metrics = evaluate_file(tmp_path / "elsewhere", params, output, **given)
+    changed = {"source", "split", "data_checksum"}
+    assert {key for key in metrics if metrics[key] != by_part[key]} == changed
+    assert metrics["source"] == ", ".join(map(str, folders.given))
+    assert {path.name for path in output.iterdir()} == FILES
+    assert list(json.loads((output / "conventions.json").read_text())) == ["dnanet", "lpnet"]
+    assert json.loads((output / "field.json").read_text())["images_without"] == 1
+    assert {path.name for path in folders.images.iterdir()} == {"hit.png", "miss.png", "mixed.png"}
+
+
+def test_images_without_any_target_can_be_all_there_are(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    path = write_tiny_onnx(tmp_path / "tiny.onnx")
+    folders = Folders(empty=plain_folders(tmp_path / "set", layout).empty)
+    metrics = evaluate_file(layout.root, params, output, onnx=path, folders=folders)
+    assert (metrics["n_images"], metrics["n_targets"], metrics["false_on_empty"]) == (1, 0, 1)
+    assert json.loads((output / "metrics.json").read_text())["pd"] is None
+
+
+def test_an_output_that_holds_the_images_is_refused(
+    layout: Layout, params: Params, tmp_path: Path
+) -> None:
+    folders = plain_folders(tmp_path / "set", layout)
+    given = {"weights": layout.weights("tiny"), "folders": folders, "overwrite": True}
+    with pytest.raises(DataError, match=r"is or contains the input .*images; choose"):
+        evaluate_file(layout.root, params, tmp_path / "set", **given)
 
 
 def test_published_weights_need_their_network(
@@ -137,6 +192,76 @@ def test_published_weights_need_their_network(
         evaluate_file(layout.root, params, output, weights=path)
     metrics = evaluate_file(layout.root, params, output, weights=path, network="tiny")
     assert (metrics["network"], metrics["f1_target"]) == ("tiny", pytest.approx(4 / 7))
+
+
+def test_the_results_have_a_name(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    folder = maps(tmp_path / "maps", layout)
+    given = {"predictions": folder, "name": "Theirs, 2024"}
+    assert evaluate_file(layout.root, params, output, **given)["network"] == "Theirs, 2024"
+    given = {"weights": layout.weights("tiny"), "name": "ours", "overwrite": True}
+    assert evaluate_file(layout.root, params, output, **given)["network"] == "ours"
+
+
+def test_maps_below_the_threshold_are_said_to_detect_nothing(
+    layout: Layout, params: Params, output: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = maps(tmp_path / "maps", layout)
+    evaluate_file(layout.root, params, output, predictions=folder)
+    assert "no map exceeds" not in caplog.text
+    for path in folder.iterdir():
+        path.unlink()
+    for id, shape in (("hit", (64, 64)), ("miss", (64, 64)), ("false", (64, 64))):
+        np.save(folder / f"{id}.npy", np.full(shape, 0.1))
+    np.save(folder / "mixed.npy", np.full((48, 81), 0.4))
+    evaluate_file(layout.root, params, output, predictions=folder, overwrite=True)
+    assert "no map exceeds the threshold 0.5 (the highest value is 0.4 of 1)" in caplog.text
+
+
+def test_a_list_chooses_images_and_maps(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    folders = plain_folders(tmp_path / "set", layout)
+    split = tmp_path / "test.txt"
+    split.write_bytes(b"hit\r\nmixed\r\n")
+    chosen = Folders(folders.images, folders.masks, split=split)
+    folder = maps(tmp_path / "maps", layout)
+    metrics = evaluate_file(layout.root, params, output, predictions=folder, folders=chosen)
+    assert (metrics["n_images"], metrics["iou"], metrics["split"]) == (2, 1.0, str(split))
+    whole = Folders(folders.images, folders.masks)
+    with pytest.raises(DataError, match=r"no image of the test part, to be moved away: false$"):
+        evaluate_file(layout.root, params, tmp_path / "b", predictions=folder, folders=whole)
+
+
+def test_subfolders_are_drawn_as_sequences(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    flat = plain_folders(tmp_path / "set", layout)
+    for folder in flat.given:
+        (folder / "video").mkdir()
+        for path in [*folder.glob("hit*"), *folder.glob("miss*")]:
+            path.rename(folder / "video" / path.name)
+    onnx = write_tiny_onnx(tmp_path / "tiny.onnx")
+    evaluate_file(layout.root, params, output, onnx=onnx, folders=flat)
+    assert json.loads((output / "intervals.json").read_text())["unit"] == "sequence"
+
+
+def test_the_size_of_the_images_can_be_stated(
+    layout: Layout, params: Params, output: Path, tmp_path: Path
+) -> None:
+    folders = plain_folders(tmp_path / "set", layout)
+    (folders.images / "mixed.png").unlink()
+    (folders.masks / "mixed_pixels0.png").unlink()
+    onnx = write_tiny_onnx(tmp_path / "tiny.onnx")
+    given = {"onnx": onnx, "folders": folders, "overwrite": True}
+    sized = given | {"convention": "dnanet"}
+    metrics = evaluate_file(layout.root, params, output, **sized, size=64)
+    assert metrics["n_images"] == 3
+    with pytest.raises(DataError, match="expected images of 256 x 256 pixels, got 64 x 64"):
+        evaluate_file(layout.root, params, output, **sized, size=256)
+    with pytest.raises(ConfigError, match="size: got 64, but none of ispanet divides by a size"):
+        evaluate_file(layout.root, params, output, **given, convention="ispanet", size=64)
 
 
 def test_wrong_choices_are_refused(layout: Layout, params: Params, output: Path) -> None:

@@ -7,6 +7,8 @@ import pytest
 from irstd.config import Params
 from irstd.errors import ConfigError, DataError
 from irstd.layout import Layout
+from irstd.metrics.conventions import CONVENTIONS
+from irstd.metrics.defects import DEFECTS
 from irstd.stages.evaluate import evaluate
 from irstd.stages.publish import (
     OVERLAYS_OF_SOURCE,
@@ -60,6 +62,11 @@ def test_the_page_stands_alone(layout: Layout, params: Params) -> None:
     assert re.search(row, summary)
     assert "1 min 15 s on Some CPU; best epoch 1 of 2" in summary
     assert "2.50 M" in summary
+    for text in (html, summary):
+        for convention in CONVENTIONS:
+            assert convention in text
+        assert DEFECTS["D1"] in text
+        assert "Share without alarm" in text
 
 
 def test_what_is_not_made_yet_is_said(layout: Layout, params: Params) -> None:
@@ -96,6 +103,8 @@ def test_what_is_made_is_linked(
     [
         ("reports/evaluate/smoke/tiny/metrics.json", "irstd evaluate tiny"),
         ("reports/evaluate/smoke/tiny/pr.csv", "irstd evaluate tiny"),
+        ("reports/evaluate/smoke/tiny/conventions.json", "irstd evaluate tiny"),
+        ("reports/evaluate/smoke/tiny/field.json", "irstd evaluate tiny"),
         ("reports/train/smoke/tiny/run.json", "irstd train tiny"),
         ("reports/train/smoke/tiny/history.csv", "irstd train tiny"),
         ("reports/prepare/smoke/samples.png", "irstd prepare"),

@@ -1,0 +1,279 @@
+"""The figures of several conventions in one pass over the images.
+
+Each image is labelled once per way of binarising, related once per match rule and distance, and
+every convention takes the counts that its figures need.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Integral
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from irstd.errors import ConfigError, DataError
+from irstd.metrics.components import Moments, label_components
+from irstd.metrics.conventions import SMOOTH, Convention, Rule, find_convention
+from irstd.metrics.counts import rule_counts, scene_counts
+from irstd.metrics.curves import DistanceCurve, distance_curve
+from irstd.metrics.figures import CURVE_STEPS, RateCurve, Values, evaluate_figures, rate_curve
+from irstd.metrics.histogram import bin_pixels
+from irstd.metrics.inputs import (
+    Array,
+    check_distance,
+    check_pair,
+    check_threshold,
+    eight_bit_pixels,
+    predicted_pixels,
+    target_pixels,
+)
+from irstd.metrics.scene import Scene
+
+
+class MetricSuite:
+    """Figures of several conventions over a data set.
+
+    Counts are kept per image and added without rounding error when figures are asked for, so
+    neither the order of the images nor the way they are shared among workers changes a figure.
+
+    Attributes:
+        conventions: by name.
+        threshold: of the probability.
+        size: side in pixels that all images must have, or None.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        threshold: float = 0.5,
+        distance: float | None = None,
+        size: int | None = None,
+    ) -> None:
+        """Start with no image.
+
+        Args:
+            names: keys of `irstd.metrics.conventions.CONVENTIONS`.
+            threshold: in [0, 1].
+            distance: in pixels, for the conventions that leave it open; None for their own.
+            size: side of the square images, where a convention divides by it; None for any size.
+
+        Raises:
+            ConfigError: no or an unknown convention, threshold outside [0, 1], distance negative or
+                not finite, distance or size given although no convention takes it, size below 1, a
+                number that is none, one name in place of a sequence of names.
+        """
+        if isinstance(names, str):
+            raise ConfigError(f"conventions: expected a list of names, got the text {names!r}")
+        if not names:
+            raise ConfigError("conventions: expected at least one name, got none")
+        self.conventions = {name: find_convention(name) for name in names}
+        self.threshold = check_threshold(threshold)
+        self.size = size
+        if distance is not None:
+            self._set_distance(check_distance(distance))
+        if size is not None:
+            self._check_size(size)
+        self._rows: dict[str, list[Float64[np.ndarray, " columns"]]] = {n: [] for n in names}
+        self._scores = np.zeros((2, CURVE_STEPS + 1), dtype=np.int64)
+        self._bins: list[Int64[np.ndarray, " bins"]] = []
+        self._moments: list[tuple[Moments, Moments]] = []
+
+    def update(self, probability: Array, mask: Array) -> None:
+        """Count one image or a batch; sizes may differ from call to call.
+
+        Args:
+            probability: (H, W) or (N, 1, H, W), in [0, 1], NumPy or torch, on any device.
+            mask: the same shape, 1 on target pixels and 0 elsewhere.
+
+        Raises:
+            DataError: shapes that differ or are of another form, another size than the one stated,
+                probabilities outside [0, 1] or NaN, mask values other than 0 and 1. Nothing is
+                counted then.
+        """
+        check_pair(probability, mask)
+        height, width = probability.shape[-2:]
+        if self.size is not None and (height, width) != (self.size, self.size):
+            raise DataError(
+                f"expected images of {self.size} x {self.size} pixels, got {height} x {width}; "
+                "bring prediction and mask to that size or leave `size` out"
+            )
+        targets = target_pixels(mask)
+        predicted = self._binarise(probability)
+        for position, target in enumerate(targets):
+            self._count(target, {kind: images[position] for kind, images in predicted.items()})
+        if any(convention.curve_steps for convention in self.conventions.values()):
+            self._add_scores(probability, mask)
+
+    def merge(self, other: "MetricSuite") -> None:
+        """Add the images that another object has counted.
+
+        Raises:
+            ConfigError: it counts by other conventions, threshold, distance or size.
+        """
+        if self._settings != other._settings:
+            raise ConfigError(
+                "cannot merge figures counted in different ways: (convention, threshold, distance) "
+                f"is {self._settings} here and {other._settings} there"
+            )
+        for name, rows in other._rows.items():
+            self._rows[name].extend(rows)
+        self._scores += other._scores
+        self._bins.extend(other._bins)
+        self._moments.extend(other._moments)
+
+    def reset(self) -> None:
+        """Forget all images."""
+        for rows in self._rows.values():
+            rows.clear()
+        self._scores[:] = 0
+        self._bins.clear()
+        self._moments.clear()
+
+    def compute(self) -> dict[str, dict[str, float]]:
+        """The figures of each convention by key; NaN where undefined."""
+        found = {}
+        for name in self.conventions:
+            sums = np.array([math.fsum(column) for column in self.table(name).T])
+            found[name] = {key: float(value) for key, value in self.figures(name, sums).items()}
+        return found
+
+    def figures(self, name: str, sums: Float64[np.ndarray, "*batch columns"]) -> dict[str, Values]:
+        """The figures of a convention from sums of counts.
+
+        Args:
+            name: of the convention.
+            sums: sums of rows of `table(name)`; any axes before the last.
+
+        Returns:
+            An array of the shape before the last axis for each key.
+
+        Raises:
+            ConfigError: the suite does not hold that convention.
+            DataError: the last axis has another length.
+        """
+        convention = self._convention(name)
+        return evaluate_figures(convention.figures, convention.columns, sums)
+
+    def table(self, name: str) -> Float64[np.ndarray, "images columns"]:
+        """Counts of each image in the order of the updates; columns as in the convention's.
+
+        Raises:
+            ConfigError: the suite does not hold that convention.
+        """
+        convention = self._convention(name)
+        counts = np.array(self._rows[name], dtype=np.float64).reshape(-1, len(convention.counted))
+        if not convention.binned:
+            return counts
+        bins = np.array(self._bins, dtype=np.int64).reshape(-1, self._scores.size)
+        return np.concatenate([counts, bins], axis=1)
+
+    def roc(self, name: str) -> RateCurve:
+        """ROC and precision of the pixels at the thresholds of the published code.
+
+        Raises:
+            ConfigError: the suite does not hold that convention, or its code has no such curve.
+        """
+        steps = self._convention(name).curve_steps
+        if steps is None:
+            raise ConfigError(f"convention {name!r} has no ROC curve of its own")
+        target, background = self._scores
+        return rate_curve(target, background, steps, SMOOTH)
+
+    def distance_curve(self, distances: Sequence[float]) -> DistanceCurve:
+        """P_d and P_a of the default convention over the distance threshold (ISPANet, Fig. 13).
+
+        Args:
+            distances: in pixels.
+
+        Raises:
+            ConfigError: no convention leaves the distance open, or one is negative or not finite.
+        """
+        if not self._distance_open:
+            raise ConfigError(
+                f"no curve over distances: none of {', '.join(self.conventions)} leaves the "
+                "distance open; count ispanet as well"
+            )
+        return distance_curve(self._moments, distances)
+
+    def _convention(self, name: str) -> Convention:
+        if name not in self.conventions:
+            raise ConfigError(
+                f"convention {name!r} was not counted; expected one of: "
+                f"{', '.join(self.conventions)}"
+            )
+        return self.conventions[name]
+
+    def _set_distance(self, distance: float) -> None:
+        kept = [c.distance_px for c in self.conventions.values() if not c.distance_open]
+        if len(kept) == len(self.conventions) and set(kept) != {distance}:
+            raise ConfigError(
+                f"distance: got {distance}, but none of {', '.join(self.conventions)} leaves it "
+                "open; leave it out"
+            )
+        self.conventions = {
+            name: replace(c, distance_px=distance) if c.distance_open else c
+            for name, c in self.conventions.items()
+        }
+
+    def _check_size(self, size: int) -> None:
+        if not any(convention.sized for convention in self.conventions.values()):
+            raise ConfigError(
+                f"size: got {size}, but none of {', '.join(self.conventions)} divides by a size; "
+                "leave it out"
+            )
+        if not isinstance(size, Integral) or size < 1:
+            raise ConfigError(
+                f"size: expected the side in pixels, a whole number of at least 1, got {size!r}"
+            )
+
+    def _binarise(self, probability: Array) -> dict[bool, Bool[np.ndarray, "n h w"]]:
+        """Predicted pixels for each way of binarising that is needed, by `eight_bit`."""
+        ways = {False: predicted_pixels, True: eight_bit_pixels}
+        needed = {convention.eight_bit for convention in self.conventions.values()} | {False}
+        return {way: ways[way](probability, self.threshold) for way in sorted(needed)}
+
+    def _count(
+        self, target: Bool[np.ndarray, "h w"], predicted: dict[bool, Bool[np.ndarray, "h w"]]
+    ) -> None:
+        """Count one image."""
+        scene = Scene(label_components(target), label_components(predicted[False]))
+        scenes = {False: scene, True: scene}
+        base = dict.fromkeys(scenes, scene_counts(scene))
+        if True in predicted and not np.array_equal(predicted[True], predicted[False]):
+            scenes[True] = Scene(scene.targets, label_components(predicted[True]))
+            base[True] = scene_counts(scenes[True])
+        counted: dict[tuple[bool, Rule | None, float], dict[str, int | float]] = {}
+        for name, convention in self.conventions.items():
+            way = convention.eight_bit, convention.rule, convention.distance_px
+            if way not in counted:
+                counted[way] = base[way[0]] | rule_counts(scenes[way[0]], *way[1:])
+            counts = counted[way]
+            if convention.targets_only and not scene.targets.count:
+                counts = dict.fromkeys(counts, 0.0) | {"images": 1.0}
+            row = [counts[column] for column in convention.counted]
+            self._rows[name].append(np.array(row, dtype=np.float64))
+        if self._distance_open:
+            self._moments.append((scene.targets.moments, scene.predicted.moments))
+
+    def _add_scores(self, probability: Array, mask: Array) -> None:
+        """Bin the pixels; of each image by itself only if a figure needs that."""
+        if not any(convention.binned for convention in self.conventions.values()):
+            self._scores += bin_pixels(probability, mask, CURVE_STEPS)
+            return
+        images = (array.reshape(-1, *array.shape[-2:]) for array in (probability, mask))
+        for one, its_mask in zip(*images, strict=True):
+            scores = bin_pixels(one, its_mask, CURVE_STEPS)
+            self._scores += scores
+            self._bins.append(scores.ravel())
+
+    @property
+    def _distance_open(self) -> bool:
+        return any(convention.distance_open for convention in self.conventions.values())
+
+    @property
+    def _settings(self) -> str:
+        """What must be equal in two objects whose counts may be added."""
+        ways = [(name, self.threshold, c.distance_px) for name, c in self.conventions.items()]
+        size = "" if self.size is None else f" of size {self.size}"
+        return ", ".join(map(str, ways)) + size
