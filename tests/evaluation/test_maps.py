@@ -210,7 +210,7 @@ def test_a_picture_of_another_size_is_not_decoded(folder, data, masks):
     """It has no pixels behind its header, so the message shows that none were decoded."""
     write(folder, masks, 255, np.uint8)
     (folder / "hit.png").write_bytes(huge_png(24_000))
-    with pytest.raises(DataError, match=r"hit\.png: the map has shape \(24000, 24000\), its image"):
+    with pytest.raises(DataError, match=r"hit\.png: expected at most .* claims 24000 x 24000"):
         read(folder, data)
 
 
