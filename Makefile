@@ -68,6 +68,6 @@ app: env  ## open the results browser
 	streamlit run app/main.py
 
 clean:  ## remove the environment and everything that was made
-	rm -rf .venv artifacts data/processed dvc_plots mlflow.db mlartifacts
+	rm -rf .venv artifacts data/processed data/built dvc_plots mlflow.db mlartifacts
 	mkdir -p reports
 	find reports -mindepth 1 -maxdepth 1 ! -name published -exec rm -rf {} +

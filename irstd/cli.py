@@ -3,12 +3,12 @@
 import logging
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from irstd.cli_data import app as data_app
 from irstd.config import Params, load_params
 from irstd.errors import ConfigError, IrstdError
 
@@ -26,7 +26,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Data sets of this project.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 Network = Annotated[str, typer.Argument(help="Model id, one of train.networks in params.yaml.")]
@@ -40,12 +39,6 @@ Published = Annotated[
     str | None, typer.Option("--network", help="Model id of a published weight file.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")]
-
-
-class DataSet(StrEnum):
-    """Published data sets that can be added."""
-
-    SIRST = "sirst"
 
 
 @app.command()
@@ -363,17 +356,6 @@ def profile(
             f"run `irstd data add {source} PATH` with the published folder before `dvc repro`",
             err=True,
         )
-
-
-@data_app.command("add")
-def data_add(
-    name: Annotated[DataSet, typer.Argument(help="Data set.")],
-    source: Annotated[Path, typer.Argument(help="Its folder, as published.", metavar="PATH")],
-) -> None:
-    """Copy a published data set into data/raw, checked, and track it with DVC."""
-    from irstd.stages.add_data import add_data
-
-    typer.echo(add_data(Path(), name.value, source))
 
 
 def _no_file_options(network: str, *options: object) -> None:

@@ -20,6 +20,11 @@ class Layout:
         """Folder with `index.parquet`, `quarantine.parquet`, `pixels.npy` and `masks.npy`."""
         return self.root / "data" / "processed" / self.profile
 
+    @property
+    def built(self) -> Path:
+        """Folder of the data set that `irstd data build` made of them."""
+        return self.root / "data" / "built" / self.profile
+
     def artifacts(self, network: str) -> Path:
         """Folder of one network's weights, checkpoints, ONNX file and tracking journal."""
         return self.root / "artifacts" / self.profile / network

@@ -9,6 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from irstd.config import load_params, parse_params, read_yaml
+from irstd.config.splits import MADE
 from irstd.errors import ConfigError
 from irstd.files import write_text
 from irstd.layout import Layout
@@ -79,7 +80,7 @@ def missing_source(root: Path) -> str | None:
     """The source of `params.yaml`, if it is read from files and they aren't in `data/raw`."""
     params = load_params(root / "params.yaml")
     source = params.data.source
-    if source == "generated" or Layout(root, params.profile).raw(source).is_dir():
+    if source in MADE or Layout(root, params.profile).raw(source).is_dir():
         return None
     return source
 

@@ -1,10 +1,14 @@
 """Data that passes between layers: points (row, col), sizes (height, width), boxes half-open."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32
 from torch import Tensor
+
+Border = Literal["wrap", "repeat", "reverse"]
+"""What stands for the frames of a clip that lie outside its sequence: see `irstd.data.clips`."""
 
 
 @dataclass(frozen=True)

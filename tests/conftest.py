@@ -35,15 +35,17 @@ def shared() -> Path:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project with the `smoke` profile, under git and DVC, without any output."""
+    from irstd.config.splits import MADE
+    from irstd.profiles import use_profile
+
     root = tmp_path / "project"
     root.mkdir()
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, root / name)
     shutil.copytree(ROOT / "profiles", root / "profiles")
-    shutil.copytree(ROOT / "data" / "raw" / "generated", root / "data" / "raw" / "generated")
+    for source in MADE:
+        shutil.copytree(ROOT / "data" / "raw" / source, root / "data" / "raw" / source)
     (root / "irstd").symlink_to(ROOT / "irstd", target_is_directory=True)
-    from irstd.profiles import use_profile
-
     use_profile(root, "smoke", discard_edits=True)
     for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=root, check=True, capture_output=True)

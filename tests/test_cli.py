@@ -1,5 +1,6 @@
 """The command line: help, errors without a traceback, and what runs on a bare machine."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from irstd import cli
 from irstd.errors import IrstdError
+from tests.sirst_layout import write_sirst
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
@@ -56,6 +58,21 @@ def test_a_profile_without_its_images_is_switched_to_with_a_warning(project, mon
     assert CliRunner().invoke(cli.app, ["profile", "sirst-cpu"]).stderr == ""
 
 
+def test_the_check_of_a_folder_ends_with_its_status(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_sirst(tmp_path / "sirst")
+    good = CliRunner().invoke(cli.app, ["data", "check", "sirst", "--json"])
+    assert good.exit_code == 0
+    assert json.loads(good.stdout)["faults"] == []
+    damaged = next((tmp_path / "sirst").rglob("s_1.png"))
+    damaged.write_bytes(b"")
+    bad = CliRunner().invoke(cli.app, ["data", "check", "sirst", "--json"])
+    assert bad.exit_code == 1
+    (fault,) = json.loads(bad.stdout)["faults"]
+    assert fault["file"].endswith(damaged.name)
+    assert damaged.name in CliRunner().invoke(cli.app, ["data", "check", "sirst"]).stdout
+
+
 def irstd(root: Path, *arguments: str, blocked: bool = False) -> subprocess.CompletedProcess[str]:
     start = "import sys; from irstd.cli import main; "
     if blocked:
@@ -99,6 +116,14 @@ def test_an_error_is_one_message_and_no_traceback(tmp_path):
         (["export", "ispanet", "--height", "8"], "takes no options"),
         (["export", "--weights", "a", "-o", "b.onnx", "--height", "8"], "both --height and"),
         (["export", "--weights", "a", "-o", "b.onnx"], "a: no such weight file"),
+        (["data", "add", "coco", "a"], "unknown data set 'coco'"),
+        (["data", "fetch", "shr_irst"], "shr_irst is not offered"),
+        (["data", "fetch", "irstd_1k"], "not published in a git repository"),
+        (["data", "check", "nowhere"], "nowhere"),
+        (["data", "sample", "nowhere", "-o", "a.png"], "nowhere"),
+        (["data", "stats"], "irstd prepare"),
+        (["data", "build"], "irstd prepare"),
+        (["data", "drift", "a"], "irstd prepare"),
         (["register", "--onnx", "a.onnx"], "no such ONNX file"),
         (["import-weights", "none", "a", "-o", "b.safetensors"], "unknown network 'none'"),
         (["import-weights", "acm", "a", "-o", "b.safetensors"], "a: no such weight file"),

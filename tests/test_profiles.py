@@ -26,7 +26,9 @@ def test_the_parameters_are_those_of_the_profile_they_name():
 
 
 def test_every_profile_is_valid(root):
-    assert profile_names(root) == ["demo", "demo-all", "sirst", "sirst-cpu", "sirst-hr", "smoke"]
+    assert profile_names(root) == [
+        "demo", "demo-all", "sirst", "sirst-cpu", "sirst-hr", "sirst-v2-field", "smoke",
+    ]  # fmt: skip
     for name in profile_names(root):
         use_profile(root, name, discard_edits=False)
         assert load_params(root / "params.yaml").profile == name

@@ -1,7 +1,6 @@
 """The typed form of `params.yaml`."""
 
 from irstd.config.groups import (
-    SPLITS,
     DataParams,
     FitParams,
     GeneratedParams,
@@ -44,6 +43,7 @@ from irstd.config.recipes import (
     StretchParams,
     WarmupCosineParams,
 )
+from irstd.config.splits import SPLITS
 from irstd.config.values import CountRange, Range, Severity
 
 __all__ = [

@@ -3,12 +3,16 @@
 A type says what a value may be by itself; `irstd.config.rules` what values owe each other.
 """
 
-from collections.abc import Mapping
+from itertools import chain
 from typing import Annotated, Literal
 
 from pydantic import Field, GetPydanticSchema
 
+from irstd.config.build import BuildParams
+from irstd.config.drift import DriftParams
 from irstd.config.recipes import RecipeParams, Recipes
+from irstd.config.splits import SPLITS
+from irstd.config.synthesis import AddedTargetsParams, SynthesisParams
 from irstd.config.values import (
     Count,
     CountRange,
@@ -25,12 +29,6 @@ from irstd.config.values import (
     Side,
     one_of,
 )
-
-SPLITS: Mapping[str, tuple[str, ...]] = {
-    "generated": ("seeded",),
-    "sirst": ("idx_427", "idx_320", "nuaa"),
-}
-"""Each source with its splits; all but `generated` are entries of `irstd.data.sources.SOURCES`."""
 
 
 class FitParams(Group):
@@ -59,15 +57,22 @@ class GeneratedParams(Group):
 
 
 class DataParams(Group):
-    """Which images, which split, what to do with faulty files."""
+    """Which images, which split, what to do with faulty files.
+
+    Attributes:
+        mask_threshold: grey value above which pixels of a mask that is not binary are targets; None
+            makes such masks faults.
+    """
 
     source: Annotated[str, one_of(*SPLITS)]
-    split: Annotated[str, one_of(*(split for splits in SPLITS.values() for split in splits))]
+    split: Annotated[str, one_of(*dict.fromkeys(chain.from_iterable(SPLITS.values())))]
     val_fraction: OpenShare
     limit: Count | None
     fault_policy: Literal["fail", "quarantine", "repair"]
+    mask_threshold: Annotated[int, Field(ge=0, le=65_535)] | None
     fit: FitParams
     generated: GeneratedParams
+    synthesis: SynthesisParams
 
 
 class SeverityParams(Group):
@@ -110,6 +115,7 @@ class ValidateParams(Group):
     targets_per_image: ObjectRange
     mean: ShareRange
     scr_median: Range
+    near_duplicate_ssim: OpenShare
     near_duplicate_bits: Annotated[int, Field(ge=0, le=64)]
     mean_drift_sigma: Positive
     scr_drift_p: Share
@@ -123,9 +129,14 @@ ByNetwork = GetPydanticSchema(lambda _, handler: handler(Recipes))
 
 
 class TrainParams(Group):
-    """The networks to train, and a recipe for each; users look recipes up by name."""
+    """The networks to train, and a recipe for each; users look recipes up by name.
+
+    Attributes:
+        added_targets: added to training images of every network; None: none.
+    """
 
     networks: Annotated[tuple[Network, ...], Field(min_length=1)]
+    added_targets: AddedTargetsParams | None
     recipes: Annotated[dict[str, RecipeParams], ByNetwork]
 
 
@@ -199,6 +210,8 @@ class Params(Group):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     data: DataParams
     validation: Annotated[ValidateParams, Field(alias="validate")]
+    build: BuildParams
+    drift: DriftParams
     train: TrainParams
     evaluate: EvaluateParams
     export: ExportParams

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from irstd.config.groups import SPLITS
+from irstd.config.splits import SPLITS
 
 Location = tuple[int | str, ...]
 
@@ -39,6 +39,12 @@ def _split_of_source(source: str, split: str) -> str:
         return ""
     known = ", ".join(SPLITS[source])
     return f"split {split!r} does not exist for source {source!r}; it has: {known}"
+
+
+def _made_of_another(profile: str, material: str) -> str:
+    if material != f"data/processed/{profile}":
+        return ""
+    return f"data.synthesis.material {material} is what this profile makes; name another's images"
 
 
 def _leaves_a_test_part(train: float, val: float) -> str:
@@ -123,6 +129,8 @@ RULES = (
     _at_most("low", "high"),
     Rule(("source", "split"), _split_of_source),
     Rule(("train", "val"), _leaves_a_test_part),
+    Rule(("profile", "data.synthesis.material"), _made_of_another),
+    _at_most("least_images", "most_images"),
     _distinct("networks"),
     Rule(("networks", "recipes"), _have_recipes),
     _at_most("schedule.min_lr", "optimizer.lr"),

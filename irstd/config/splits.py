@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 SPLITS: Mapping[str, tuple[str, ...]] = {
     "generated": ("seeded",),
+    "synthesis": ("seeded",),
     "sirst": ("idx_427", "idx_320", "nuaa", "pqgnet"),
     "sirst_v2": ("full", "targets"),
     "sirst_v2_field": ("field",),
@@ -25,4 +26,7 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
     "irstd_uav": ("folders",),
     "folder": ("given", "seeded"),
 }
-"""All but `generated` are entries of `irstd.data.sources.SOURCES`."""
+"""All but those of `MADE` are entries of `irstd.data.sources.SOURCES`."""
+
+MADE = ("generated", "synthesis")
+"""Sources that are made from the parameters; each has a group of its name under `data`."""

@@ -7,7 +7,8 @@ from pydantic import Field
 from irstd.config.values import FactorRange, Group, ObjectRange, PositiveRange, Share, Side
 
 Motion = Annotated[float, Field(ge=0.0, le=100.0)]
-Profile = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+NO_MATERIAL = "data/raw/synthesis"
+Material = Annotated[str, Field(pattern=rf"^({NO_MATERIAL}|data/processed/[a-z0-9][a-z0-9_-]*)$")]
 
 
 class SimulatedTargets(Group):
@@ -62,8 +63,9 @@ class SynthesisParams(Group):
     Attributes:
         images: in all.
         frames: of a sequence; 1: single images.
-        profile: prepared data whose training part gives backgrounds and pasted targets; None where
-            neither is asked for.
+        material: folder of a profile's prepared images, whose training part gives backgrounds and
+            pasted targets; `NO_MATERIAL`, which holds no images, where neither is asked for. It is
+            a path, so that DVC can depend on it.
         scr: range of the targets' signal-to-clutter ratio.
         noise_std: temporal noise, fraction of full scale; the fixed pattern follows from it.
     """
@@ -74,7 +76,7 @@ class SynthesisParams(Group):
     width: Side
     train: Share
     val: Share
-    profile: Profile | None
+    material: Material
     backgrounds: BackgroundParams
     targets: TargetParams
     targets_per_image: ObjectRange

@@ -8,12 +8,12 @@ Columns of the index are kept, lists excepted. Derived columns:
 | image_pixels, mask_pixels | pixels stored, up to the next image |
 | stored_checksum | checksum of what is stored; null where missing |
 | mask_values | values of the mask, such as `0 1`; null where missing |
-| mask_targets | 8-connected components of the mask; null where missing |
+| mask_targets | 8-connected components; null where missing or drawn from boxes or points |
 | pixel_checksum | SHA-256 of the image without its mask; null where missing |
 | equal_elsewhere, near_elsewhere | ids of equal and nearly equal images in other splits; or null |
 | sequence_elsewhere | ids of images of the same sequence in other splits; or null |
 | smallest_area, largest_area | of the targets, in pixels; null without target |
-| scr_median, scr_undefined | median SCR of the targets; number of targets without one |
+| scr_median, scr_undefined | median SCR; number of targets without one, null for boxes, points |
 | scr_drift_p | p-value of the split's SCR against the training part's (Kolmogorov-Smirnov test) |
 | mean_drift | distance of the split's mean grey from the training part's, in standard errors |
 | split_share_error | distance of the split's share of the images from the stated share |
@@ -35,7 +35,9 @@ from scipy import stats
 from tqdm import tqdm
 
 from irstd.config import DataParams
-from irstd.data.duplicates import near_elsewhere, perceptual_hash, shared_elsewhere
+from irstd.config.splits import MADE
+from irstd.data.construction.near import NearImages, similar_elsewhere
+from irstd.data.duplicates import shared_elsewhere
 from irstd.data.index import checksum, label_targets
 from irstd.data.sources import SOURCES
 from irstd.data.store import ALIGNMENT, SPLITS, PreparedData
@@ -43,15 +45,21 @@ from irstd.errors import DataError
 
 
 def audit(
-    data: PreparedData, quarantined: int, shares: Mapping[str, float], near_duplicate_bits: int
+    data: PreparedData,
+    quarantined: int,
+    shares: Mapping[str, float],
+    near_duplicate_ssim: float,
+    near_duplicate_bits: int,
 ) -> pd.DataFrame:
-    """Build the table; every image is read once.
+    """Build the table.
 
     Args:
         data: the prepared images.
         quarantined: images that were listed, but left out.
         shares: stated share of each split, see `stated_shares`.
-        near_duplicate_bits: largest Hamming distance of perceptual hashes of nearly equal images.
+        near_duplicate_ssim: SSIM above which two images are nearly equal.
+        near_duplicate_bits: images of two sizes are compared up to this Hamming distance of their
+            perceptual hashes.
 
     Returns:
         One row per image, columns as above.
@@ -64,18 +72,21 @@ def audit(
     table["mask_pixels"] = _stored_pixels(index, "mask_offset", np.ones_like(item_bytes))
     rows = tqdm(range(len(data)), desc="validate: read", unit="image")
     found = pd.DataFrame([_look(data, row) for row in rows])
-    hashes = found.pop("hash").to_numpy(dtype=np.uint64)
     table = pd.concat([table, found], axis=1)
     splits, ids = index["split"].tolist(), index["id"].tolist()
     sums = [_text(value) for value in found["pixel_checksum"]]
     table["equal_elsewhere"] = shared_elsewhere(sums, splits, ids)
-    table["near_elsewhere"] = near_elsewhere(hashes, sums, splits, ids, near_duplicate_bits)
+    images = [_read(data.image, row) for row in range(len(data))]
+    near = NearImages(images, near_duplicate_ssim, near_duplicate_bits)
+    table["near_elsewhere"] = similar_elsewhere(near, sums, splits, ids, near_duplicate_ssim)
     sequences = [_text(value) for value in index["sequence"]]
     table["sequence_elsewhere"] = shared_elsewhere(sequences, splits, ids)
     table["smallest_area"] = [_statistic(np.min, areas) for areas in index["target_areas"]]
     table["largest_area"] = [_statistic(np.max, areas) for areas in index["target_areas"]]
     table["scr_median"] = [_statistic(np.median, _finite(ratios)) for ratios in index["scr"]]
     table["scr_undefined"] = [int(np.isnan(ratios).sum()) for ratios in index["scr"]]
+    for column in ("mask_targets", "scr_undefined"):
+        table[column] = table[column].mask(table["mask_origin"] != "pixels")
     table = table.join(split_table(index, shares), on="split")
     table["quarantine_share"] = quarantined / (quarantined + len(index))
     return table
@@ -87,8 +98,8 @@ def stated_shares(params: DataParams) -> dict[str, float]:
     Args:
         params: the group `data`.
     """
-    if params.source == "generated":
-        made = params.generated
+    if params.source in MADE:
+        made = params.generated if params.source == "generated" else params.synthesis
         return {"train": made.train, "val": made.val, "test": 1.0 - made.train - made.val}
     lists = SOURCES[params.source].splits[params.split]
     counts = {
@@ -138,13 +149,12 @@ def _look(data: PreparedData, row: int) -> dict[str, Any]:
     image, mask = _read(data.image, row), _read(data.mask, row)
     lost = [name for name, pixels in (("image", image), ("mask", mask)) if pixels is None]
     facts: dict[str, Any] = dict.fromkeys(("stored_checksum", "mask_values", "mask_targets"))
-    facts |= {"missing": " and ".join(lost) or None, "pixel_checksum": None, "hash": 0}
+    facts |= {"missing": " and ".join(lost) or None, "pixel_checksum": None}
     if mask is not None:
         facts["mask_values"] = " ".join(str(value) for value in np.unique(mask))
         facts["mask_targets"] = label_targets(mask)[1]
     if image is not None:
         facts["pixel_checksum"] = checksum(image, np.empty((0, 0), np.uint8))
-        facts["hash"] = perceptual_hash(image)
     if image is not None and mask is not None:
         facts["stored_checksum"] = checksum(image, mask)
     return facts

@@ -69,7 +69,7 @@ def ground(rng: Generator, shape: Shape) -> Field:
     scene = rng.uniform(0.2, 0.45) + rng.uniform(0.02, 0.05) * power_law_field(
         rng, shape, rng.uniform(2.2, 2.8)
     )
-    long_side = max(shape)
+    long_side = float(max(shape))
     scene += rng.uniform(-0.12, 0.12) * rectangle(
         rng, shape, (2 * long_side, 2 * long_side), (2.0, 5.0)
     )

@@ -1,7 +1,16 @@
 """Clips: the frames around an image of a sequence, as a network of clips takes them.
 
-Indices run modulo the length of the sequence, so the first frames see the last ones (SGMP-UNet's
-published rule). An image that belongs to no sequence is a sequence of one frame.
+What stands for frames before the first and behind the last, by `border`:
+
+| border | rule | published by |
+|---|---|---|
+| wrap | indices run modulo the length: the first frames see the last ones | LMAFormer, SGMP-UNet |
+| repeat | the first or the last frame again | DTUM (IRDST) |
+| reverse | at the start the clip is turned round in time: i + 4, ..., i for i - 4, ..., i | DTUM \
+(SatVideoIRSDT) |
+
+What `reverse` leaves outside (a short sequence, the end) is repeated. An image that belongs to no
+sequence is a sequence of one frame.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,9 +19,12 @@ import numpy as np
 
 from irstd.data.store import PreparedData
 from irstd.errors import DataError
+from irstd.types import Border
 
 
-def clip_positions(position: int, length: int, frames: int, target_frame: int) -> list[int]:
+def clip_positions(
+    position: int, length: int, frames: int, target_frame: int, border: Border = "wrap"
+) -> list[int]:
     """Positions of a clip's frames within a sequence.
 
     Args:
@@ -20,18 +32,30 @@ def clip_positions(position: int, length: int, frames: int, target_frame: int) -
         length: frames of the sequence.
         frames: frames of the clip.
         target_frame: place of that frame in the clip, from 0.
+        border: what stands for frames outside the sequence.
     """
-    return [(position - target_frame + step) % length for step in range(frames)]
+    offsets = np.arange(frames) - target_frame
+    if border == "wrap":
+        positions = (position + offsets) % length
+    else:
+        if border == "reverse" and position < target_frame:
+            offsets = -offsets
+        positions = np.clip(position + offsets, 0, length - 1)
+    return [int(index) for index in positions]
 
 
-def clip_rows(data: PreparedData, row: int, frames: int, target_frame: int) -> list[int]:
+def clip_rows(
+    data: PreparedData, row: int, frames: int, target_frame: int, border: Border = "wrap"
+) -> list[int]:
     """Rows of the clip around an image, in the order of the frames; see `clip_positions`."""
     sequence = data.sequence_of(row)
-    positions = clip_positions(sequence.index(row), len(sequence), frames, target_frame)
+    positions = clip_positions(sequence.index(row), len(sequence), frames, target_frame, border)
     return [sequence[position] for position in positions]
 
 
-def read_clip(data: PreparedData, row: int, frames: int, target_frame: int) -> np.ndarray:
+def read_clip(
+    data: PreparedData, row: int, frames: int, target_frame: int, border: Border = "wrap"
+) -> np.ndarray:
     """What a network takes for an image: (H, W) if `frames` is 1, else (T, H, W).
 
     Raises:
@@ -39,12 +63,16 @@ def read_clip(data: PreparedData, row: int, frames: int, target_frame: int) -> n
     """
     if frames == 1:
         return data.image(row)
-    rows = clip_rows(data, row, frames, target_frame)
+    rows = clip_rows(data, row, frames, target_frame, border)
     return stack_frames([data.image(index) for index in rows], str(data.index["id"].iloc[row]))
 
 
 def sliding_clips(
-    images: Iterable[np.ndarray], frames: int, target_frame: int, name: str
+    images: Iterable[np.ndarray],
+    frames: int,
+    target_frame: int,
+    name: str,
+    border: Border = "wrap",
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The clip of every frame of a sequence that is read once, front to back.
 
@@ -55,6 +83,7 @@ def sliding_clips(
         frames: frames of a clip.
         target_frame: place of the segmented frame in the clip, from 0.
         name: of the sequence, for messages.
+        border: what stands for frames outside the sequence.
 
     Yields:
         Position of the segmented frame and its clip (T, H, W): first the frames whose clip lies
@@ -65,19 +94,19 @@ def sliding_clips(
     """
     window: list[np.ndarray] = []
     first: list[np.ndarray] = []
-    count = 0
+    count, reach = 0, 2 * frames  # a clip turned round reaches that far
     for count, image in enumerate(images, start=1):
-        window = [*window, image][-frames:]
-        if len(first) < frames:
+        window = [*window, image][-reach:]
+        if len(first) < reach:
             first.append(image)
-        if len(window) == frames:
-            yield count - frames + target_frame, stack_frames(window, name)
+        if count >= frames:
+            yield count - frames + target_frame, stack_frames(window[-frames:], name)
     held = dict(enumerate(first))
     held |= {count - len(window) + index: image for index, image in enumerate(window)}
     done = range(target_frame, count - frames + target_frame + 1)
     for position in range(count):
         if position not in done:
-            rows = clip_positions(position, count, frames, target_frame)
+            rows = clip_positions(position, count, frames, target_frame, border)
             yield position, stack_frames([held[row] for row in rows], name)
 
 

@@ -12,6 +12,7 @@ from irstd.data.store import PreparedData
 from irstd.data.synthesis_augment import TargetAdder
 from irstd.data.transforms import augment
 from irstd.errors import DataError
+from irstd.types import Border
 
 Crop = tuple[Float32[np.ndarray, "..."], Float32[np.ndarray, "1 h w"]]
 
@@ -26,6 +27,7 @@ class Crops(Dataset[Crop]):
         seed: of the augmentation.
         frames: frames of a clip; 1: single images.
         target_frame: place of the segmented frame in a clip, from 0.
+        border: what stands for the frames of a clip outside its sequence.
         adder: adds targets to the images; None: none.
 
     Raises:
@@ -40,11 +42,12 @@ class Crops(Dataset[Crop]):
         seed: int,
         frames: int = 1,
         target_frame: int = 0,
+        border: Border = "wrap",
         adder: TargetAdder | None = None,
     ) -> None:
         self.adder = adder
         self.data, self.recipe, self.fit, self.seed = data, recipe, fit, seed
-        self.frames, self.target_frame = frames, target_frame
+        self.frames, self.target_frame, self.border = frames, target_frame, border
         self.rows = _rows(data, "train")
         geometry = recipe.augmentation.geometry
         pads_with_mean = isinstance(geometry, CropWindow) and geometry.pad == "mean"
@@ -61,19 +64,20 @@ class Crops(Dataset[Crop]):
         """
         epoch, position = key
         row = int(self.rows[position])
-        image = read_clip(self.data, row, self.frames, self.target_frame)
-        stack = [to_unit(frame) for frame in (image[None] if image.ndim == 2 else image)]
-        mask = np.asarray(self.data.mask(row))
+        image = read_clip(self.data, row, self.frames, self.target_frame, self.border)
+        frames = image[None] if image.ndim == 2 else image
+        mask = self.data.mask(row)
         rng = np.random.default_rng((self.seed, epoch, position))
         if self.adder is not None:
-            added, mask = self.adder(np.stack(stack), mask, self.target_frame, rng)
-            stack = list(added)
+            units = np.stack([to_unit(frame) for frame in frames])
+            frames, mask = self.adder(units, mask, self.target_frame, rng)
         if self.fit.method == "fill":
             size = (self.fit.height, self.fit.width)
-            stack, mask = [fill_image(frame, size) for frame in stack], fill_mask(mask, size)
+            frames = np.stack([fill_image(to_unit(frame), size) for frame in frames])
+            mask = fill_mask(mask, size)
         recipe = self.recipe
         frames, target = augment(
-            np.stack(stack), mask, recipe.crop, recipe.augmentation, self.pad_value, rng
+            frames, mask, recipe.crop, recipe.augmentation, self.pad_value, rng
         )
         return frames if self.frames == 1 else frames[:, None], target[None]
 
@@ -86,15 +90,22 @@ class Images(Dataset[tuple[str, np.ndarray, np.ndarray]]):
         split: `train`, `val` or `test`.
         frames: frames of a clip; 1: single images.
         target_frame: place of the segmented frame in a clip, from 0.
+        border: what stands for the frames of a clip outside its sequence.
 
     Raises:
         DataError: the split is empty.
     """
 
     def __init__(
-        self, data: PreparedData, split: str, frames: int = 1, target_frame: int = 0
+        self,
+        data: PreparedData,
+        split: str,
+        frames: int = 1,
+        target_frame: int = 0,
+        border: Border = "wrap",
     ) -> None:
-        self.data, self.frames, self.target_frame = data, frames, target_frame
+        self.data = data
+        self.frames, self.target_frame, self.border = frames, target_frame, border
         self.rows = _rows(data, split)
 
     def __len__(self) -> int:
@@ -102,7 +113,7 @@ class Images(Dataset[tuple[str, np.ndarray, np.ndarray]]):
 
     def __getitem__(self, position: int) -> tuple[str, np.ndarray, np.ndarray]:
         row = int(self.rows[position])
-        image = read_clip(self.data, row, self.frames, self.target_frame)
+        image = read_clip(self.data, row, self.frames, self.target_frame, self.border)
         return str(self.data.index["id"].iloc[row]), image, self.data.mask(row)
 
 

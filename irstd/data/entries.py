@@ -133,15 +133,15 @@ def pair(
         else:
             entries[plain] = _entry(key, first, partners, part_names)
     orphans = [
-        (match, *key[:-1], _without_ending(key[-1])) for key in unused for match in unused[key]
+        (match, (*key[:-1], _without_ending(key[-1]))) for key in unused for match in unused[key]
     ]
     return Found(
         number_frames(entries),
         tuple(faults),
-        tuple(Fault("_".join(key), match.string, NO_IMAGE) for match, *key in orphans),
+        tuple(Fault("_".join(key), match.string, NO_IMAGE) for match, key in orphans),
         tuple(
             Fault("_".join(key), _like(images[0], match, key[-1]), "the image is missing")
-            for match, *key in orphans
+            for match, key in orphans
             if images
         ),
     )

@@ -58,8 +58,8 @@ def _storage_checks() -> tuple[Check, ...]:
 
 
 def _separation_checks(limits: ValidateParams) -> tuple[Check, ...]:
-    bits = limits.near_duplicate_bits
-    near = f"no image nearly equals one of another part (at most {bits} of 64 bits differ)"
+    limit = limits.near_duplicate_ssim
+    near = f"no image nearly equals one of another part (SSIM above {limit:g})"
     return (
         Check(
             "images_unique",
@@ -98,12 +98,11 @@ def _split_checks(limits: ValidateParams) -> tuple[Check, ...]:
             "ExpectColumnDistinctValuesToContainSet",
             {"column": "split", "value_set": list(SPLITS)},
         ),
-        _figure(
+        Check(  # of each row, because null is left out then: not every source states shares
             "split_shares",
-            "distance of a part's share from the stated one",
-            "Max",
-            "split_share_error",
-            {"max_value": tolerance},
+            f"distance of a part's share from the stated one, at most {tolerance:g}",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "split_share_error", "max_value": tolerance},
         ),
         _figure("targets_in_splits", "targets of a part", "Min", "split_targets", {"min_value": 1}),
         _figure(

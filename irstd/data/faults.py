@@ -253,8 +253,7 @@ class Reader:
 
 def _raw(item: Listed, image: Grey, mask: UInt8[np.ndarray, "h w"], **facts: Any) -> RawImage:
     entry = item.entry
-    place = {"sequence": entry.sequence, "frame": entry.frame}
-    return RawImage(entry.id, item.split, image, mask, **place, **facts)
+    return RawImage(entry.id, item.split, image, mask, entry.sequence, entry.frame, **facts)
 
 
 def _shape(image: Grey) -> tuple[int, int]:

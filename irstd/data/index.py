@@ -79,18 +79,21 @@ def label_targets(mask: UInt8[np.ndarray, "h w"]) -> tuple[Int32[np.ndarray, "h 
     return labels, count
 
 
-def scr(image: Grey, mask: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, " targets"]:
+def scr(
+    image: Grey, mask: UInt8[np.ndarray, "h w"], margin: int = SCR_MARGIN_PX
+) -> Float32[np.ndarray, " targets"]:
     """Signal-to-clutter ratio of each target (ISPANet, section III).
 
         SCR = |mu_t - mu_b| / sigma_b
 
     mu_t is the mean grey value of the target; mu_b and sigma_b are mean and standard deviation over
-    its background: the target's box enlarged by `SCR_MARGIN_PX` on each side and clipped at the
+    its background: the target's box enlarged by the margin on each side and clipped at the
     border, without the pixels of any target. It has no unit and does not depend on the dtype.
 
     Args:
         image: (H, W) grey values.
         mask: (H, W), 1 on target pixels.
+        margin: in pixels.
 
     Returns:
         (targets,) in the order of `label_targets`; NaN where sigma_b is 0 or no background is left.
@@ -98,9 +101,7 @@ def scr(image: Grey, mask: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, " ta
     labels, count = label_targets(mask)
     ratios = np.full(count, np.nan, dtype=np.float32)
     for position, box in enumerate(ndimage.find_objects(labels)):
-        window = tuple(
-            slice(max(0, side.start - SCR_MARGIN_PX), side.stop + SCR_MARGIN_PX) for side in box
-        )
+        window = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
         background = image[window][labels[window] == 0].astype(np.float64)
         sigma = background.std() if background.size else 0.0
         if sigma > 0.0:

@@ -59,7 +59,8 @@ def image_loader(images: Images) -> DataLoader[tuple[str, np.ndarray, np.ndarray
 
 def _stack(crops: list[Crop]) -> tuple[Tensor, Tensor]:
     images, masks = zip(*crops, strict=True)
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
+    batch = (torch.stack([torch.from_numpy(array) for array in part]) for part in (images, masks))
+    return next(batch), next(batch)
 
 
 def _same(item: Any) -> Any:

@@ -223,6 +223,17 @@ def count_pages(path: Path) -> int:
         raise _refused(error) from error
 
 
+def write_png(path: Path, pixels: Shaped[np.ndarray, "..."]) -> None:
+    """Write a PNG file and make its folder.
+
+    Args:
+        path: the file; its suffix decides nothing.
+        pixels: uint8 or uint16; (H, W) or, in OpenCV's channel order, (H, W, 3).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+
+
 def _read(path: Path, decode: Callable[[bytes], Grey]) -> Grey:
     try:
         content = path.read_bytes()

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from irstd.config import DataParams
 from irstd.data.faults import FaultLog, read_images
+from irstd.data.generated import generate
 from irstd.data.layouts import open_contents
 from irstd.data.listing import choose, read_split
 from irstd.data.sources import RawImage, find_source
+from irstd.data.store import PreparedData
+from irstd.data.synthesis import synthesise
 from irstd.errors import DataError
 
 
@@ -34,32 +37,34 @@ class Reading:
 
 
 def open_source(
-    raw: Path, params: DataParams, seed: int, mask_threshold: int | None = None
+    raw: Path, params: DataParams, seed: int, material: PreparedData | None = None
 ) -> Reading:
     """Open the source that the parameters name.
 
     Args:
-        raw: folder of the source's files; unused by `generated`.
+        raw: folder of the source's files; unused by those that are made.
         params: the group `data`.
-        seed: for the generated images, the validation part and the choice under `data.limit`.
-        mask_threshold: grey value above which pixels of a mask that is not binary are targets; None
-            makes such masks faults.
+        seed: for the images that are made, the validation part and the choice under `data.limit`.
+        material: prepared images that `synthesis` is made of, if any.
 
     Raises:
         DataError: the folder or a split list is missing or faulty.
     """
     log = FaultLog(params.fault_policy)
     if params.source == "generated":
-        from irstd.data.generated import generate
+        images = generate(params.generated, seed, params.limit)
+        return Reading(images, _at_most(params.generated.images, params.limit), log)
+    if params.source == "synthesis":
+        images = synthesise(params.synthesis, seed, material, params.limit)
+        return Reading(images, _at_most(params.synthesis.images, params.limit), log)
+    return _open_files(raw, params, seed, log)
 
-        total = min(params.generated.images, params.limit or params.generated.images)
-        return Reading(generate(params.generated, seed, params.limit), total, log)
-    return _open_files(raw, params, seed, log, mask_threshold)
+
+def _at_most(images: int, limit: int | None) -> int:
+    return images if limit is None else min(images, limit)
 
 
-def _open_files(
-    raw: Path, params: DataParams, seed: int, log: FaultLog, mask_threshold: int | None
-) -> Reading:
+def _open_files(raw: Path, params: DataParams, seed: int, log: FaultLog) -> Reading:
     source = find_source(params.source)
     if not raw.is_dir():
         raise DataError(
@@ -75,7 +80,7 @@ def _open_files(
     positions = choose([item.split for item in listing.items], params.limit, seed)
     items = [listing.items[position] for position in positions]
     return Reading(
-        images=read_images(contents, items, log, mask_threshold),
+        images=read_images(contents, items, log, params.mask_threshold),
         total=len(items) + len(listing.missing),
         log=log,
         complete=len(items) == source.n_images,

@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.io
@@ -44,18 +44,23 @@ def decode_slice(content: bytes) -> Grey:
             f"expected {VARIABLE} as (frames, H, W) of at most {MAX_PIXELS} values, got the "
             f"shape {shape}"
         )
-    frames = _read(lambda: scipy.io.loadmat(io.BytesIO(content), variable_names=[VARIABLE]))
+    frames = _read(lambda: scipy.io.loadmat(_file(content), variable_names=[VARIABLE]))
     frame = np.asarray(frames[VARIABLE])[-1]
     if frame.dtype in (np.uint8, np.uint16):
         return np.ascontiguousarray(frame)
     whole = np.issubdtype(frame.dtype, np.number) and np.isrealobj(frame)
     if not (whole and bool(np.all((frame >= 0) & (frame <= 255) & (frame == np.floor(frame))))):
         raise DataError(f"expected whole grey values from 0 to 255, got {frame.dtype} with others")
-    return frame.astype(np.uint8)
+    return np.asarray(frame, dtype=np.uint8)
+
+
+def _file(content: bytes) -> Any:
+    """A file object; SciPy's types know only names of files."""
+    return io.BytesIO(content)
 
 
 def _stated_shape(content: bytes) -> tuple[int, ...]:
-    stated = {name: shape for name, shape, _ in scipy.io.whosmat(io.BytesIO(content))}
+    stated = {name: shape for name, shape, _ in scipy.io.whosmat(_file(content))}
     if VARIABLE not in stated:
         raise DataError(f"expected the array {VARIABLE}, got {', '.join(stated) or 'none'}")
     return tuple(stated[VARIABLE])

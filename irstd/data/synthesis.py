@@ -71,7 +71,7 @@ def synthesise(
     Args:
         params: the group `data.synthesis`.
         seed: seed of the run.
-        data: prepared images of `params.profile`; only their training part is used.
+        data: prepared images of `params.material`; only their training part is used.
         limit: make at most this many images.
 
     Yields:
@@ -143,7 +143,7 @@ def _materials(
     if len(names) < 3:
         raise DataError(
             f"{data.folder}: expected at least 3 training images or sequences with masks, one for "
-            f"each part, got {len(names)}; choose another data.synthesis.profile"
+            f"each part, got {len(names)}; choose another data.synthesis.material"
         )
     rng = np.random.default_rng((seed, _PARTS, 1))
     parts = np.array(assign_parts(params.train, params.val, len(names), rng))[scene_of]
@@ -160,7 +160,7 @@ def _material(params: SynthesisParams, images: tuple[PreparedData, Rows] | None)
     if images is None:
         raise DataError(
             "synthesis: prepared backgrounds need prepared images, got none; "
-            "name their profile in data.synthesis.profile"
+            "name their folder in data.synthesis.material"
         )
     data, rows = images
     return _Material(partial(_draw_prepared, data=data, rows=rows), draw_target)

@@ -123,7 +123,7 @@ def target_drawer(
     if real is None:
         raise DataError(
             "pasted targets need prepared images, got none; "
-            "name their profile in data.synthesis.profile"
+            "name their folder in data.synthesis.material"
         )
     return partial(_draw_pasted, real=real, scr=scr)
 

@@ -77,9 +77,9 @@ def target_at(
 
 def surroundings(target: Bits, others: Bits) -> Bits:
     """Background of a target by the rule of `irstd.data.index.scr`, as pixels."""
-    rows, cols = np.nonzero(target)
+    rows, cols = ((float(side.min()), float(side.max())) for side in np.nonzero(target))
     around = np.zeros_like(target)
-    around[_window((rows.min(), rows.max()), (cols.min(), cols.max()), SCR_MARGIN_PX)] = True
+    around[_window(rows, cols, SCR_MARGIN_PX)] = True
     return np.asarray(around & ~target & ~others)
 
 

@@ -1,5 +1,7 @@
 """A video file with a folder of masks, one for each labelled frame."""
 
+from pathlib import Path
+
 import cv2
 
 from irstd.data.entries import Entry, Found, stem_of
@@ -33,6 +35,22 @@ def collect_video(tree: Tree) -> Found:
         name = f"{sequence}/{frame}"
         entries[plain] = Entry(plain, name, first, match.string, sequence=sequence, frame=frame)
     return Found(entries, tuple(faults))
+
+
+def open_video(path: Path) -> cv2.VideoCapture:
+    """Open a video, to be released by the caller.
+
+    Raises:
+        DataError: it is missing or no video, or its frames are too large.
+    """
+    if not path.is_file():
+        raise DataError("expected a video, got no such file")
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        raise DataError("expected a video, got a damaged file or an unknown codec")
+    sides = (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
+    check_claim(*(int(capture.get(side)) for side in sides))
+    return capture
 
 
 class VideoReader:
@@ -73,14 +91,7 @@ class VideoReader:
     def _open(self) -> cv2.VideoCapture:
         if self._file in self._tree.unreadable:
             raise DataError(self._tree.unreadable[self._file])
-        capture = cv2.VideoCapture(str(self._tree.root / self._file))
-        if not capture.isOpened():
-            raise DataError("expected a video, got a damaged file or an unknown codec")
-        height, width = (
-            int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
-        )
-        check_claim(height, width)
-        return capture
+        return open_video(self._tree.root / self._file)
 
     def _advance(self, is_read: bool, number: int) -> None:
         if not is_read:

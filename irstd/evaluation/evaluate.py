@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float32, Float64
 from tqdm import tqdm
@@ -18,11 +19,12 @@ from irstd.data.pixels import to_unit
 from irstd.data.store import PreparedData
 from irstd.evaluation import tables
 from irstd.evaluation.figures import Curve
+from irstd.evaluation.truth import lacking_pixels, true_targets
 from irstd.inference.predictor import Predictor
 from irstd.metrics.baseline import best_global_threshold
 from irstd.metrics.calibration import CalibrationCurve, calibration_curve
-from irstd.metrics.components import Moments
-from irstd.metrics.counts import COUNT_COLUMNS, ImageCounts, count_image, figures
+from irstd.metrics.components import Moments, label_components
+from irstd.metrics.counts import COUNT_COLUMNS, ImageCounts, count_components, figures
 from irstd.metrics.curves import (
     DistanceCurve,
     FreeResponseCurve,
@@ -31,7 +33,9 @@ from irstd.metrics.curves import (
     distance_curve,
 )
 from irstd.metrics.histogram import OverlapCurve, PrecisionRecallCurve, RocCurve, ScoreHistogram
+from irstd.metrics.inputs import check_pair, predicted_pixels
 from irstd.metrics.peaks import PeakScores
+from irstd.metrics.points import PointTargets
 from irstd.metrics.ranking import DetectionRanking
 
 DISTANCES_PX = tuple(step / 2 for step in range(21))
@@ -101,6 +105,9 @@ def evaluate_images(
 ) -> Evaluation:
     """Predict images and measure the predictions on the grid of their original masks.
 
+    Where the ground truth is boxes or points, targets are places (`irstd.evaluation.truth`), and
+    figures of pixels are NaN, their curves without points.
+
     The thresholds of the target-level curves depend on all maps (`irstd.metrics.peaks`), so the
     maps wait in a temporary file, four bytes per pixel, until they are known.
 
@@ -151,8 +158,33 @@ def total_figures(counts: Float64[np.ndarray, "images columns"]) -> dict[str, fl
     return {name: float(value) for name, value in figures(sums).items()}
 
 
+def sequence_figures(
+    counts: Float64[np.ndarray, "images columns"], sequences: Sequence[str | None]
+) -> pd.DataFrame:
+    """The figures of each sequence and, in the last row, of all images.
+
+    Args:
+        counts: one row per image over `COUNT_COLUMNS`.
+        sequences: name of each image's sequence, None for a single image.
+
+    Returns:
+        Column `sequence`, null in the last row, and one per figure; a single row where no image
+        belongs to a sequence.
+    """
+    names = np.array(sequences, dtype=object)
+    present = sorted({name for name in sequences if pd.notna(name)})
+    parts = {name: counts[names == name] for name in present}
+    rows = [{"sequence": name} | total_figures(part) for name, part in parts.items()]
+    return pd.DataFrame([*rows, {"sequence": None} | total_figures(counts)])
+
+
 def baseline(data: PreparedData, rows: Sequence[int], distance: float) -> tuple[float, float]:
-    """Best single grey threshold in hindsight and its F1-T; see `best_global_threshold`."""
+    """Best single grey threshold in hindsight and its F1-T; see `best_global_threshold`.
+
+    Its candidates are grey values of target pixels: NaN where an image has no mask.
+    """
+    if lacking_pixels(data, rows) is not None:
+        return math.nan, math.nan
     images = _Lazy(rows, lambda row: to_unit(data.image(row)))
     return best_global_threshold(images, _Lazy(rows, data.mask), distance)
 
@@ -194,10 +226,13 @@ class _Pass:
         probability = self._predictor.predict(clip, self._threshold).probability
         self.seconds += time.perf_counter() - start
         mask = self._data.mask(row)
-        counts = count_image(probability, mask, self._threshold, self._distance)
-        self._record(row, probability, counts)
+        check_pair(probability, mask)
+        targets = true_targets(self._data, row)
+        predicted = label_components(predicted_pixels(probability, self._threshold)[0])
+        self._record(row, probability, count_components(targets, predicted, self._distance))
         histogram = ScoreHistogram()
-        histogram.update(probability, mask)
+        if not isinstance(targets, PointTargets):
+            histogram.update(probability, mask)
         self.histogram.merge(histogram)
         self.scores.append(tables.score_row(self._ids[row], histogram))
         self.peaks.update(probability, mask)
@@ -210,7 +245,11 @@ class _Pass:
         counted = TargetSweep({*thresholds, self._threshold}, self._distance)
         self._maps.seek(0)
         for row in tqdm(rows, desc="curves", unit="image"):
-            counted.update(np.load(self._maps), self._data.mask(int(row)))
+            probability, targets = np.load(self._maps), true_targets(self._data, int(row))
+            if isinstance(targets, PointTargets):
+                counted.update_points(probability, targets)
+            else:
+                counted.update(probability, self._data.mask(int(row)))
         return counted
 
     def _record(

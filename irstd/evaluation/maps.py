@@ -19,7 +19,7 @@ from irstd.evaluation.predictions import INDEX_FILE, StoredPredictions
 from irstd.inference.postprocess import detections_of
 from irstd.inference.predictor import Predictor
 from irstd.metrics.inputs import predicted_pixels
-from irstd.types import Prediction
+from irstd.types import Border, Prediction
 
 PICTURES = frozenset({".png", ".bmp", ".tif", ".tiff"})
 SUFFIXES = PICTURES | {".npy", ".mat"}
@@ -69,9 +69,9 @@ class MapPredictor(Predictor):
         return "finished maps"
 
     @property
-    def clip(self) -> tuple[int, int]:
+    def clip(self) -> tuple[int, int, Border]:
         """One image at a time."""
-        return 1, 0
+        return 1, 0, "wrap"
 
     def predict(self, image: np.ndarray, threshold: float | None = None) -> Prediction:
         """The next map, as the prediction for the image.

@@ -81,7 +81,8 @@ def _subjects(rows: pd.DataFrame, kind: Kind) -> Iterator[Subject]:
 
 
 def _figures(row: dict[Any, Any], kind: Kind) -> str:
-    place = f"row {row['row']:.1f}, column {row['col']:.1f}, {row['area_px']} px"
+    area = "" if pd.isna(row["area_px"]) else f", {row['area_px']:.0f} px"
+    place = f"row {row['row']:.1f}, column {row['col']:.1f}{area}"
     if kind == "false_alarm":
         near = row["nearest_px"]
         where = "no target in the image" if pd.isna(near) else f"nearest target {near:.1f} px away"
@@ -89,4 +90,5 @@ def _figures(row: dict[Any, Any], kind: Kind) -> str:
     scr = "undefined" if pd.isna(row["scr"]) else f"{row['scr']:.1f}"
     if kind == "miss":
         return f"{place}, SCR {scr}, largest probability {row['peak']:.2f}"
-    return f"{place}, SCR {scr}, score {row['score']:.2f}, overlap {row['overlap']:.2f}"
+    overlap = "" if pd.isna(row["overlap"]) else f", overlap {row['overlap']:.2f}"
+    return f"{place}, SCR {scr}, score {row['score']:.2f}{overlap}"

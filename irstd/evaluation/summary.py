@@ -84,6 +84,17 @@ FIELD_NOTE = (
     "components; each predicted component on an image without target is a false alarm."
 )
 
+SEQUENCE_NOTE = "Each sequence by itself, and all images together."
+
+SEQUENCE_FIGURES = (
+    ("iou", "IoU", 1.0),
+    ("niou_image", "nIoU per image", 1.0),
+    ("pd", "P_d", 1.0),
+    ("pa", "P_a", 1.0),
+    ("fa_pixel", "F_a (pixels) x 1e-6", PER_MILLION),
+)
+"""Figures of a sequence in a table (`irstd.evaluation.breakdown.IMAGE_FIGURES`)."""
+
 BINS = (
     ("scr", "SCR of the target"),
     ("area_px", "area of the target in pixels"),
@@ -253,6 +264,33 @@ def field_parts(results: Sequence[Result]) -> list[Table | str]:
     return [] if table is None else [FIELD_NOTE, table]
 
 
+def sequence_table(results: Sequence[Result]) -> Table | None:
+    """Figures of each sequence, then of all images; None where there are no sequences."""
+    rows = []
+    for result in results:
+        m, bins = result.metrics, result.breakdown.get("sequence", ())
+        whole = {**m, "images": m["n_images"], "targets": m["n_targets"], "value": "all"}
+        for one in (*bins, whole) if bins else ():
+            counts = str(one["images"]), str(one["targets"])
+            cells = (number(one[key], factor) for key, _, factor in SEQUENCE_FIGURES)
+            rows.append((m["network"], _bounds(one), *counts, *cells))
+    titles = (title for _, title, _ in SEQUENCE_FIGURES)
+    head = ("Network", "Sequence", "Images", "Targets", *titles)
+    return Table(head, tuple(rows)) if rows else None
+
+
+def sequence_parts(results: Sequence[Result]) -> list[Table | str]:
+    """Figures per sequence; nothing where there are no sequences."""
+    table = sequence_table(results)
+    return [] if table is None else [SEQUENCE_NOTE, table]
+
+
+def undefined_parts(results: Sequence[Result]) -> list[Table | str]:
+    """Why figures are undefined (`metrics.json`); nothing where all images have masks."""
+    reasons = dict.fromkeys(r.metrics["undefined"] for r in results if "undefined" in r.metrics)
+    return [f"Undefined: {reason}." for reason in reasons]
+
+
 def markdown(parts: Sequence[Table | str]) -> str:
     """Tables and texts one below the other, without a line break at the end."""
     return "\n\n".join(part if isinstance(part, str) else part.markdown() for part in parts)
@@ -263,8 +301,10 @@ def all_parts(results: Sequence[Result]) -> list[Table | str]:
     return [
         figures_table(results),
         interval_note(results),
+        *undefined_parts(results),
         conditions_table(results),
         *field_parts(results),
+        *sequence_parts(results),
         *convention_parts(results),
         breakdown_table(results),
     ]

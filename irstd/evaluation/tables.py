@@ -17,13 +17,14 @@ from irstd.errors import DataError
 from irstd.metrics.components import Components
 from irstd.metrics.counts import COUNT_COLUMNS, ImageCounts
 from irstd.metrics.histogram import DEFAULT_BINS, ScoreHistogram
+from irstd.metrics.points import PointTargets
 
 Rows = list[dict[str, Any]]
 
 PLACE = [
     pa.field("row", pa.float64(), nullable=False),
     pa.field("col", pa.float64(), nullable=False),
-    pa.field("area_px", pa.int32(), nullable=False),
+    pa.field("area_px", pa.int32()),
     *(pa.field(side, pa.int32(), nullable=False) for side in ("top", "left", "bottom", "right")),
 ]
 
@@ -54,7 +55,8 @@ TARGET_SCHEMA = pa.schema(
 )
 """One row per target: signal-to-clutter ratio, whether it was hit, overlap with what touches it
 (`ImageCounts`), largest probability on its pixels; for a hit the matched component, its largest
-probability and the distance of the centroids (null for a miss)."""
+probability and the distance of the centroids (null for a miss). Of a target of which only the place
+is known the area is null, the overlap NaN, and the box is the pixel that holds the place."""
 
 FALSE_ALARM_SCHEMA = pa.schema(
     [
@@ -138,6 +140,8 @@ def target_rows(
     rows = []
     for position, place in enumerate(_places(counts.targets)):
         row = {"id": id, "target": position} | place
+        if isinstance(counts.targets, PointTargets):
+            row["area_px"] = None
         row |= {"scr": float(scr[position]), "hit": position in partner}
         row |= {"overlap": float(counts.overlaps[position]), "peak": float(peaks[position])}
         if position in partner:

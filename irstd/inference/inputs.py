@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 
 from irstd.data.pixels import Grey, count_pages, read_grey, to_grey
+from irstd.data.video import open_video
 from irstd.errors import DataError
 
 IMAGES = frozenset({".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg"})
@@ -117,13 +118,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _video_frames(path: Path) -> Iterator[tuple[int, Grey]]:
-    capture = cv2.VideoCapture(str(path))
+    capture = open_video(path)
     try:
-        if not path.is_file() or not capture.isOpened():
-            raise DataError(
-                "expected a video, got "
-                + ("a damaged file or an unknown codec" if path.is_file() else "no such file")
-            )
         announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         number = 0
         while True:

@@ -17,7 +17,7 @@ from irstd.inference.postprocess import predict_from_logits, prediction_of, prob
 from irstd.inference.preprocess import CLAMP
 from irstd.inference.weights import ModelFacts, load_model
 from irstd.models.registry import network_spec
-from irstd.types import Prediction
+from irstd.types import Border, Prediction
 
 
 class Predictor:
@@ -79,9 +79,10 @@ class Predictor:
         return self._backend.device_name
 
     @property
-    def clip(self) -> tuple[int, int]:
-        """Frames of the network's clips, and the place of the segmented one; (1, 0) for images."""
-        return self.facts.preprocessing.frames, self.facts.preprocessing.target_frame
+    def clip(self) -> tuple[int, int, Border]:
+        """Frames of the network's clips (1: images), place of the segmented one, and border."""
+        facts = self.facts.preprocessing
+        return facts.frames, facts.target_frame, facts.border
 
     def logits(self, image: np.ndarray) -> Float32[np.ndarray, "h w"]:
         """Logits on the grid of the image.

@@ -23,6 +23,7 @@ from irstd.errors import DataError, ModelError
 from irstd.inference.facts import STRICT, facts_from_json, facts_to_json
 from irstd.inference.tiling import blend, cut, window_starts
 from irstd.models.spec import Fit, NetworkSpec, Size, SizeRule
+from irstd.types import Border
 
 CLAMP = np.float32(1e-7)
 """Probabilities whose logit is asked for lie at least this far from 0 and 1."""
@@ -59,6 +60,7 @@ class Preprocessing:
         fill: (height, width) that every image is filled to first; None keeps the image's size.
         frames: frames of a clip; 1 for single images.
         target_frame: place in the clip, from 0, of the frame that is segmented.
+        border: what stands for the frames of a clip that lie outside the sequence.
         interpolate: what is resized and blended on the way back: `logits`, or `probability` where
             the logits are clamped (`NetworkSpec.compare`).
 
@@ -78,6 +80,7 @@ class Preprocessing:
     frames: int = 1
     target_frame: int = 0
     interpolate: Literal["logits", "probability"] = "logits"
+    border: Border = "wrap"
 
     def __post_init__(self) -> None:
         wrong = [message for is_wrong, message in _faults(self) if is_wrong]
@@ -118,6 +121,7 @@ class Preprocessing:
             spec.frames,
             spec.target_frame,
             spec.compare,
+            spec.border,
         )
 
     def apply(self, image: np.ndarray) -> tuple[Float32[np.ndarray, "..."], Placement]:

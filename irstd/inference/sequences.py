@@ -10,6 +10,7 @@ from irstd.data.clips import sliding_clips
 from irstd.data.pixels import Grey
 from irstd.errors import DataError
 from irstd.inference.inputs import Source, read_frames
+from irstd.types import Border
 
 OnFault = Callable[[Source, DataError], None]
 
@@ -46,7 +47,7 @@ def find_sequences(sources: Sequence[Source], frames: int) -> list[list[Source]]
 
 
 def read_clips(
-    sequence: Sequence[Source], clip: tuple[int, int], on_fault: OnFault
+    sequence: Sequence[Source], clip: tuple[int, int, Border], on_fault: OnFault
 ) -> Iterator[tuple[Frame, np.ndarray]]:
     """Each frame of a sequence with what a network takes for it.
 
@@ -54,7 +55,7 @@ def read_clips(
 
     Args:
         sequence: one of `find_sequences`.
-        clip: frames of a clip and place of the segmented one, from 0; (1, 0): single images.
+        clip: see `irstd.inference.predictor.Predictor.clip`.
         on_fault: called with a file that cannot be read, or not to its end, and the error.
 
     Yields:
@@ -74,5 +75,6 @@ def read_clips(
             except DataError as error:
                 on_fault(source, error)
 
-    for position, stack in sliding_clips(images(), *clip, sequence[0].name):
-        yield read[position], stack if clip[0] > 1 else stack[0]
+    frames, target_frame, border = clip
+    for position, stack in sliding_clips(images(), frames, target_frame, sequence[0].name, border):
+        yield read[position], stack if frames > 1 else stack[0]

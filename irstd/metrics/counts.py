@@ -18,11 +18,27 @@ from irstd.metrics.conventions import ISPANET, Rule
 from irstd.metrics.figures import evaluate_figures
 from irstd.metrics.hierarchical import error_counts
 from irstd.metrics.inputs import Array, read_pair
+from irstd.metrics.points import PointTargets
 from irstd.metrics.rules import CANDIDATES, RULES, match_nearest
 from irstd.metrics.scene import Scene
 
 COUNT_COLUMNS = ISPANET.columns
 """Names of the counts of the default convention; see `irstd.metrics.figures.COLUMNS`."""
+
+PIXEL_COUNTS = (
+    "tp",
+    "fp",
+    "fn",
+    "unmatched_pixels",
+    "overlap",
+    "image_iou",
+    "image_f1",
+    "detected_images",
+    "unlike_pixels",
+    "pair_iou",
+)
+"""Counts that need the pixels of the targets; NaN where only their places are known, and so is each
+figure that is made of them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +52,7 @@ class ImageCounts:
         pairs: (target, predicted component) of each detection, positions in the two above.
         overlaps: for each target G the ratio |G and U| / |G or U|, where U is the union of the
             predicted components that share a pixel with G; 0 if there is none (ISPANet, eq. 2,
-            read per target).
+            read per target); NaN where only the places of the targets are known.
     """
 
     row: Float64[np.ndarray, " columns"]
@@ -68,15 +84,20 @@ def count_components(targets: Components, predicted: Components, distance: float
     """Count one image whose components are known, by the default convention.
 
     Args:
-        targets: components of the ground truth.
+        targets: components of the ground truth, or `PointTargets`: then all of `PIXEL_COUNTS` are
+            NaN.
         predicted: components of the prediction on the same grid.
         distance: largest distance between the centroids of a pair, in pixels, inclusive.
     """
     scene = Scene(targets, predicted)
     pairs = match_nearest(scene, distance)
     values = {**scene_counts(scene), **pair_counts(scene, pairs)}
+    overlaps = scene.overlaps
+    if isinstance(targets, PointTargets):
+        values |= dict.fromkeys(PIXEL_COUNTS, np.nan)
+        overlaps = np.full(targets.count, np.nan)
     row = np.array([values[name] for name in COUNT_COLUMNS], dtype=np.float64)
-    return ImageCounts(row, targets, predicted, pairs, scene.overlaps)
+    return ImageCounts(row, targets, predicted, pairs, overlaps)
 
 
 def scene_counts(scene: Scene) -> dict[str, int | float]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from irstd.errors import ConfigError
@@ -19,6 +19,7 @@ from irstd.metrics.inputs import (
     target_pixels,
 )
 from irstd.metrics.matching import match_components
+from irstd.metrics.points import PointTargets
 
 SWEEP_COLUMNS = ("images", "pixels", "targets", "predicted", "matched", "unmatched_pixels")
 
@@ -94,7 +95,7 @@ class TargetSweep:
         self.distance = check_distance(distance)
         if not len(self.thresholds):
             raise ConfigError("thresholds: expected at least one, got none")
-        self._sums = np.zeros((len(self.thresholds), len(SWEEP_COLUMNS)), dtype=np.int64)
+        self._sums = np.zeros((len(self.thresholds), len(SWEEP_COLUMNS)))
 
     def update(self, probability: Array, mask: Array) -> None:
         """Add one image or batch, (H, W) or (N, 1, H, W).
@@ -105,11 +106,16 @@ class TargetSweep:
         check_pair(probability, mask)
         images = _exceeded(probability, self.thresholds)
         for exceeded, target in zip(images, target_pixels(mask), strict=True):
-            targets = label_components(target)
-            self._sums[:, :3] += 1, target.size, targets.count
-            self._sums[:, 3:] += _count_levels(
-                exceeded, targets, len(self.thresholds), self.distance
-            )
+            self._add(exceeded, label_components(target))
+
+    def update_points(self, probability: Float32[np.ndarray, "h w"], targets: PointTargets) -> None:
+        """Add one image of whose targets only the places are known: F_a in pixels is NaN then."""
+        self._add(_exceeded(probability, self.thresholds)[0], targets)
+        self._sums[:, SWEEP_COLUMNS.index("unmatched_pixels")] = np.nan
+
+    def _add(self, exceeded: Int64[np.ndarray, "h w"], targets: Moments) -> None:
+        self._sums[:, :3] += 1, exceeded.size, targets.count
+        self._sums[:, 3:] += _count_levels(exceeded, targets, len(self.thresholds), self.distance)
 
     def merge(self, other: "TargetSweep") -> None:
         """Add the images of another sweep.
@@ -145,7 +151,7 @@ class TargetSweep:
             false, pd = c["false"] / c["images"], c["matched"] / c["targets"]
         return FreeResponseCurve(self.thresholds[::-1], false[::-1], pd[::-1])
 
-    def _columns(self) -> dict[str, Int64[np.ndarray, " k"]]:
+    def _columns(self) -> dict[str, Float64[np.ndarray, " k"]]:
         columns = dict(zip(SWEEP_COLUMNS, self._sums.T, strict=True))
         return columns | {"false": columns["predicted"] - columns["matched"]}
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from irstd.errors import ConfigError, DataError
-from irstd.metrics.components import Moments, label_components
+from irstd.metrics.components import Components, Moments, label_components
 from irstd.metrics.conventions import SMOOTH, Convention, Rule, find_convention
-from irstd.metrics.counts import rule_counts, scene_counts
+from irstd.metrics.counts import count_components, rule_counts, scene_counts
 from irstd.metrics.curves import DistanceCurve, distance_curve
 from irstd.metrics.figures import CURVE_STEPS, RateCurve, Values, evaluate_figures, rate_curve
 from irstd.metrics.histogram import bin_pixels
@@ -104,6 +104,24 @@ class MetricSuite:
             self._count(target, {kind: images[position] for kind, images in predicted.items()})
         if any(convention.curve_steps for convention in self.conventions.values()):
             self._add_scores(probability, mask)
+
+    def update_targets(self, probability: Float32[np.ndarray, "h w"], targets: Components) -> None:
+        """Count one image whose targets are known, perhaps as places alone; see `count_components`.
+
+        Raises:
+            ConfigError: a convention needs the pixels of the targets to pair or to bin them.
+        """
+        needing = [name for name, c in self.conventions.items() if not c.distance_open]
+        if needing:
+            raise ConfigError(
+                f"{', '.join(needing)}: expected masks, got places of targets (boxes or points); "
+                "only conventions that pair by distance alone (ispanet) count these"
+            )
+        predicted = label_components(predicted_pixels(probability, self.threshold)[0])
+        for name, convention in self.conventions.items():
+            row = count_components(targets, predicted, convention.distance_px).row
+            self._rows[name].append(row)
+        self._moments.append((targets.moments, predicted.moments))
 
     def merge(self, other: "MetricSuite") -> None:
         """Add the images that another object has counted.

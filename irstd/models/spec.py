@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from irstd.errors import ModelError
+from irstd.types import Border
 
 if TYPE_CHECKING:
     from irstd.models.network import Network
@@ -98,6 +99,7 @@ class NetworkSpec:
         in_channels: channels of the published configuration; a network of three takes one, too.
         frames: frames of a clip; 1 for a single-frame network.
         target_frame: position in the clip, from 0, of the frame that is segmented.
+        border: what stands for the frames of a clip that lie outside the sequence.
         mean: per channel, subtracted from the image in [0, 1]: what published weights expect.
         std: per channel, the image is divided by this after the subtraction.
         fit: how inference brings an image to a legal size: `pad` with zeros below and at the right
@@ -127,6 +129,7 @@ class NetworkSpec:
     in_channels: int = 1
     frames: int = 1
     target_frame: int = 0
+    border: Border = "wrap"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     fit: Fit = "pad"

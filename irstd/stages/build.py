@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from jaxtyping import Int64
@@ -23,6 +22,7 @@ from irstd.data.construction.sampling import (
     every_nth,
 )
 from irstd.data.construction.sizing import unify
+from irstd.data.pixels import write_png
 from irstd.data.store import SPLITS, PreparedData
 from irstd.errors import DataError
 from irstd.files import replaced, replaced_folder, write_json, write_text
@@ -154,8 +154,8 @@ def _write_data_set(
         except DataError as error:
             faults.append(f"{name}: {error}")
             continue
-        _write_png(folder / "images" / f"{name}.png", image)
-        _write_png(folder / "masks" / f"{name}.png", mask * MASK_WHITE)
+        write_png(folder / "images" / f"{name}.png", image)
+        write_png(folder / "masks" / f"{name}.png", mask * MASK_WHITE)
         targets += [{"id": name} | label for label in target_labels(mask)]
     if faults:
         raise DataError(
@@ -188,8 +188,8 @@ def _write_proposals(folder: Path, data: PreparedData, rows: Iterable[int]) -> p
             for one in changed:
                 mask[one.window][one.new] = 1
                 picture = new / "pictures" / f"{name}_{one.target}.png"
-                _write_png(picture, side_by_side(image, one))
-            _write_png(new / "masks" / f"{name}.png", mask * MASK_WHITE)
+                write_png(picture, side_by_side(image, one))
+            write_png(new / "masks" / f"{name}.png", mask * MASK_WHITE)
         columns = ["id", "target", "status", "verdict", "old_px", "new_px", "old_lpd", "new_lpd"]
         table = pd.DataFrame(entries, columns=columns)
         table.to_csv(new / "proposals.csv", index=False, lineterminator="\n")
@@ -207,11 +207,6 @@ def _entry(name: str, proposal: Proposal) -> dict[str, Any]:
         "old_lpd": proposal.lpd[0],
         "new_lpd": proposal.lpd[1],
     }
-
-
-def _write_png(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
 
 
 def _markdown(metrics: dict[str, Any]) -> str:

@@ -19,7 +19,13 @@ from irstd.errors import DataError
 from irstd.evaluation.bootstrap import bootstrap_intervals, unit_name, unit_sums
 from irstd.evaluation.breakdown import breakdown
 from irstd.evaluation.conventions import choose_conventions, write_conventions
-from irstd.evaluation.evaluate import Evaluation, baseline, evaluate_images, split_hash
+from irstd.evaluation.evaluate import (
+    Evaluation,
+    baseline,
+    evaluate_images,
+    sequence_figures,
+    split_hash,
+)
 from irstd.evaluation.field import field_report
 from irstd.evaluation.figures import CURVES, curve_frame, draw, save_png
 from irstd.evaluation.overlays import draw_overlay
@@ -28,6 +34,7 @@ from irstd.evaluation.scores import hit_levels, score_counts, score_figures
 from irstd.evaluation.speed import BATCH, CPU_BATCH_PIXELS, measure_latency, measure_throughput
 from irstd.evaluation.subjects import choose_subjects
 from irstd.evaluation.summary import conventions_table
+from irstd.evaluation.truth import lacking_pixels, true_targets
 from irstd.files import replaced_folder, write_json
 from irstd.inference.backends import Backend, TorchBackend
 from irstd.inference.predictor import Predictor
@@ -43,6 +50,7 @@ log = logging.getLogger(__name__)
 
 SPLIT = "test"
 BASELINE = ("baseline_threshold", "baseline_f1_target")
+PER_SEQUENCE = "per_sequence.csv"
 MAIN = "ispanet"
 """The convention of `metrics.json` and of all that is derived from it; the others stand beside."""
 
@@ -54,7 +62,8 @@ def evaluate(root: Path, params: Params, network: str) -> dict[str, Any]:
     `field.json` (`irstd.evaluation.field`), `per_image.parquet`, `per_target.parquet`,
     `false_alarms.parquet`, `scores.parquet`, the curves of `irstd.evaluation.figures.CURVES` as CSV
     and PNG, the same predictions under other conventions (`irstd.evaluation.conventions`), and
-    `overlays/`. The predictions stand in
+    `overlays/`; where images belong to sequences, `per_sequence.csv` as well, its last row all
+    images. The predictions stand in
     `artifacts/<profile>/<network>/predictions` (`irstd.evaluation.predictions`). Each of the two
     folders is replaced as a whole. All but `speed.json` depends on data, weights and parameters
     only. Figures and report are logged into the network's tracked run.
@@ -153,16 +162,23 @@ def write_evaluation(
     data, rows, threshold = part.data, part.rows, params.evaluate.threshold
     distance, row_of = matching_distance(params), _row_of(data)
     writer = PredictionWriter(stored, [data.mask(row).shape for row in rows], threshold)
-    suite = convention_suite(params, size)
+    lacking = lacking_pixels(data, rows)
+    suite = convention_suite(params, size, has_masks=lacking is None)
 
     def keep(id: str, probability: Float32[np.ndarray, "h w"]) -> None:
         writer.add(id, probability)
-        suite.update(probability, data.mask(row_of[id]))
+        if lacking is None:
+            suite.update(probability, data.mask(row_of[id]))
+        else:
+            suite.update_targets(probability, true_targets(data, row_of[id]))
 
     found = evaluate_images(subject.predictor, data, rows, threshold, distance, keep)
     writer.close()
     figures = found.figures | dict(zip(BASELINE, baseline(data, rows, distance), strict=True))
     metrics = whole_counts(figures) | describe(params, subject.name, part) | subject.origin
+    if lacking is not None:
+        log.warning("%s: %s", subject.name, lacking)
+        metrics |= {"undefined": lacking}
     write_json(folder / "metrics.json", metrics)
     if subject.speed is not None:
         sequential = {"images_per_s": found.sequential_per_s, "batch": 1, "images": len(rows)}
@@ -208,9 +224,12 @@ def matching_distance(params: Params) -> float:
     return next(distance for distance in chosen if distance is not None)
 
 
-def convention_suite(params: Params, size: int | None) -> MetricSuite:
-    """Counts the chosen conventions; the distance is for those that leave it open."""
-    names = choose_conventions(params.evaluate.convention)
+def convention_suite(params: Params, size: int | None, *, has_masks: bool) -> MetricSuite:
+    """Counts the chosen conventions; the distance is for those that leave it open.
+
+    Without masks it counts `MAIN` alone: the others need the pixels of targets.
+    """
+    names = choose_conventions(params.evaluate.convention) if has_masks else (MAIN,)
     takes_distance = any(find_convention(name).distance_open for name in names)
     distance = matching_distance(params) if takes_distance else None
     return MetricSuite(names, params.evaluate.threshold, distance, size)
@@ -277,6 +296,9 @@ def write_tables(folder: Path, found: Evaluation, part: Part, params: Params) ->
     per_image, per_target = found.per_image.to_pandas(), found.per_target.to_pandas()
     bins = breakdown(per_image, per_target, part.data.index, *drawn)
     write_json(folder / "breakdown.json", bins)
+    if unit_name(sequences) == "sequence":
+        table = sequence_figures(found.counts, sequences)
+        table.to_csv(folder / PER_SEQUENCE, index=False, lineterminator="\n")
     alarms, scores = found.false_alarms.to_pandas(), found.scores.to_pandas().set_index("id")
     ranked = score_counts(scores, per_target, alarms, hit_levels(per_target))
     intervals = bootstrap_intervals(unit_sums(found.counts, sequences), *drawn)
@@ -314,8 +336,8 @@ def write_overlays(
     distance = matching_distance(params)
     for rank, subject in enumerate(tqdm(subjects, desc="overlays", unit="image"), start=1):
         row = row_of[subject.id]
-        targets = label_components(data.mask(row) > 0)
-        counts = count_components(targets, label_components(stored.mask(subject.id)), distance)
+        predicted = label_components(stored.mask(subject.id))
+        counts = count_components(true_targets(data, row), predicted, distance)
         figure = draw_overlay(data.image(row), counts, subject)
         name = f"{rank:02d}_{subject.kind}_{subject.id.replace('/', '_')}.png"
         save_png(figure, folder / name)

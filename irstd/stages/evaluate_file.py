@@ -20,6 +20,7 @@ from irstd.inference.predictor import Predictor
 from irstd.inference.weights import ModelFacts
 from irstd.metrics.suite import MetricSuite
 from irstd.stages.evaluate import (
+    PER_SEQUENCE,
     Part,
     Subject,
     evaluated_rows,
@@ -35,6 +36,7 @@ METRICS = "metrics.json"
 FILES = frozenset(
     {
         METRICS,
+        PER_SEQUENCE,
         *(f"{name}.json" for name in ("intervals", "breakdown", "speed", "field")),
         *(f"{name}.parquet" for name in ("per_image", "per_target", "false_alarms", "scores")),
         *(f"{name}.{suffix}" for name in CURVES for suffix in ("csv", "png")),

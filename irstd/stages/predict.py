@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
+from irstd.data.pixels import write_png
 from irstd.errors import DataError, ModelError
 from irstd.files import replaced_folder, write_json
 from irstd.inference.inputs import Source, count_frames, find_sources
@@ -153,13 +153,8 @@ def _result(frame: Frame, prediction: Prediction) -> _Result:
 def _write_pictures(folder: Path, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
     name = frame.source.name
     name = f"{name}.png" if frame.number is None else f"{name}/{frame.number:06d}.png"
-    _write_png(folder / MASKS / name, prediction.mask.astype(np.uint8) * np.uint8(255))
-    _write_png(folder / OVERLAYS / name, draw_overlay(image, prediction))
-
-
-def _write_png(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    write_png(folder / MASKS / name, prediction.mask.astype(np.uint8) * np.uint8(255))
+    write_png(folder / OVERLAYS / name, draw_overlay(image, prediction))
 
 
 def _write_lists(folder: Path, document: dict[str, Any], results: Sequence[_Result]) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from irstd.config import Params
+from irstd.config import DataParams, Params
+from irstd.config.synthesis import NO_MATERIAL
 from irstd.data.faults import QUARANTINE_LIST
 from irstd.data.index import INDEX_FILE
 from irstd.data.reading import Reading, open_source
@@ -41,7 +42,8 @@ def prepare(root: Path, params: Params) -> PreparedData:
         DataError: the source is missing or faulty under the policy `fail`, or a split is empty.
     """
     layout = Layout(root, params.profile)
-    reading = open_source(layout.raw(params.data.source), params.data, params.seed)
+    raw = layout.raw(params.data.source)
+    reading = open_source(raw, params.data, params.seed, _material(root, params.data))
     images = tqdm(
         _completed(reading, params, layout),
         desc=f"prepare {params.data.source}",
@@ -89,6 +91,13 @@ def summarise(data: PreparedData, reading: Reading, params: Params) -> dict[str,
         "unlisted": reading.unlisted,
         "differences": [*reading.differences, *_target_difference(index, reading, params)],
     }
+
+
+def _material(root: Path, params: DataParams) -> PreparedData | None:
+    """Prepared images that the synthesised source is made of."""
+    if params.source != "synthesis" or params.synthesis.material == NO_MATERIAL:
+        return None
+    return PreparedData(root / params.synthesis.material)
 
 
 def _joined(lists: "pd.Series[Any]") -> np.ndarray:

@@ -22,6 +22,8 @@ from irstd.evaluation.summary import (
     interval_note,
     markdown,
     number,
+    sequence_parts,
+    undefined_parts,
 )
 from irstd.files import read_json, replaced_folder, write_text
 from irstd.layout import Layout
@@ -127,13 +129,16 @@ def build_page(
         for network in params.train.networks
     ]
     sections = [
-        *_section("Test part", [figures_table(results), interval_note(results)]),
+        *_section(
+            "Test part", [figures_table(results), interval_note(results), *undefined_parts(results)]
+        ),
         *_section("Conditions", [conditions_table(results)]),
         page.section("See also", page.links(links)),
         page.section("Samples", page.picture(sheet.read_bytes(), results[0].attribution)),
         page.section("Training", page.picture(history, "Loss and validation IoU per epoch")),
         page.section("Curves on the test part", page.picture(curves, "Curves of all networks")),
         *_section("Images with and without targets", field_parts(results)),
+        *_section("Sequences", sequence_parts(results)),
         *_section("Conventions", convention_parts(results)),
         *_section("By kind of target and image", [breakdown_table(results)]),
         *overlays,

@@ -46,8 +46,9 @@ def train(root: Path, params: Params, network: str) -> FitResult:
         raise ConfigError(f"params.yaml: train.recipes has no {network!r}; it has: {known}")
     layout = Layout(root, params.profile)
     recipe, size = params.train.recipes[network], params.data.fit
+    added = params.train.added_targets
     data = PreparedData(layout.processed)
-    key = training_fingerprint(data.checksum, network, recipe, params.seed, size, root)
+    key = training_fingerprint(data.checksum, network, recipe, params.seed, size, root, added)
     with track_run(root, params, network, stage="train", key=key) as run:
         result = fit(
             data,
@@ -59,6 +60,7 @@ def train(root: Path, params: Params, network: str) -> FitResult:
             callbacks=[EpochLogger(run)],
             fingerprint=key,
             root=root,
+            added_targets=added,
         )
         provenance = {
             "profile": params.profile,

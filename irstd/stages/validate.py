@@ -37,7 +37,13 @@ def validate(root: Path, params: Params) -> tuple[Outcome, ...]:
     faults = read_quarantine(layout.processed)
     left_out = int(faults.loc[faults["action"] == "left out", "id"].nunique())
     limits = params.validation
-    table = audit(data, left_out, stated_shares(params.data), limits.near_duplicate_bits)
+    table = audit(
+        data,
+        left_out,
+        stated_shares(params.data),
+        limits.near_duplicate_ssim,
+        limits.near_duplicate_bits,
+    )
     outcomes, result = judge(table, limits)
     folder = layout.report("validate")
     summary = summarise(outcomes) | {"images": len(data), "data_checksum": data.checksum}

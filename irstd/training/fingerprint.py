@@ -6,6 +6,7 @@ from pathlib import Path
 
 import irstd
 from irstd.config import FitParams, RecipeParams, SGMPUNetRecipe
+from irstd.config.synthesis import AddedTargetsParams
 from irstd.errors import ModelError
 
 # The metrics choose the epoch, but are pinned by golden tests: a new figure retrains nothing.
@@ -14,10 +15,15 @@ CODE = (
     "training/*.py",
     "data/clips.py",
     "data/dataset.py",
+    "data/descriptors.py",
     "data/fitting.py",
     "data/loader.py",
+    "data/motion.py",
     "data/pixels.py",
     "data/store.py",
+    "data/synthesis_augment.py",
+    "data/synthesis_targets.py",
+    "data/targets.py",
     "data/transforms.py",
     "inference/preprocess.py",
     "inference/tiling.py",
@@ -30,7 +36,13 @@ CODE = (
 
 
 def training_fingerprint(
-    data_checksum: str, network: str, recipe: RecipeParams, seed: int, fit: FitParams, root: Path
+    data_checksum: str,
+    network: str,
+    recipe: RecipeParams,
+    seed: int,
+    fit: FitParams,
+    root: Path,
+    added_targets: AddedTargetsParams | None = None,
 ) -> str:
     """SHA-256 over data version, parameters and the code that training runs.
 
@@ -41,6 +53,7 @@ def training_fingerprint(
         seed: seed of the training.
         fit: size unification.
         root: folder that the recipe's `pretrained` is relative to.
+        added_targets: which targets are added to training images; None: none.
 
     Raises:
         ModelError: the file of pretrained weights is missing.
@@ -51,6 +64,7 @@ def training_fingerprint(
         "recipe": recipe.model_dump(mode="json"),
         "seed": seed,
         "fit": fit.model_dump(mode="json"),
+        "added_targets": added_targets and added_targets.model_dump(mode="json"),
     }
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     package = Path(irstd.__file__).parent

@@ -13,9 +13,11 @@ from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from irstd.config import FitParams, RecipeParams
+from irstd.config.synthesis import AddedTargetsParams
 from irstd.data.dataset import Crops, Images
 from irstd.data.loader import image_loader, training_loader
 from irstd.data.store import PreparedData
+from irstd.data.synthesis_augment import TargetAdder
 from irstd.errors import ModelError
 from irstd.inference.preprocess import Preprocessing
 from irstd.models import network_spec
@@ -77,6 +79,7 @@ def fit(
     fingerprint: str = "",
     progress: bool = True,
     root: Path = Path(),
+    added_targets: AddedTargetsParams | None = None,
 ) -> FitResult:
     """Train a network on the training part, choosing the epoch on the validation part.
 
@@ -92,17 +95,20 @@ def fit(
             aside and replaced.
         progress: show a progress bar.
         root: folder that the recipe's `pretrained` is relative to; without it the current one.
+        added_targets: which targets are added to training images; None: none.
 
     Raises:
-        DataError: a part of the data is empty.
+        DataError: a part of the data is empty, or there are no targets to add.
         ModelError: the loss became NaN or infinite, or the network cannot be built or started.
     """
     torch.manual_seed(seed)
     spec = network_spec(network)
     net = start_network(spec, recipe, root)
     preprocessing = preprocessing_of(replace(spec, sizes=net.sizes), recipe, fit)
-    clip = (spec.frames, spec.target_frame)
-    loader = training_loader(Crops(data, recipe, fit, seed, *clip), torch.cuda.is_available())
+    clip = (spec.frames, spec.target_frame, spec.border)
+    adder = None if added_targets is None else TargetAdder(added_targets, data)
+    crops = Crops(data, recipe, fit, seed, *clip, adder)
+    loader = training_loader(crops, torch.cuda.is_available())
     module = SegmentationModule(
         net, recipe, preprocessing, VALIDATION_THRESHOLD, len(loader), spec.backbone
     )

@@ -89,6 +89,7 @@ class TrainingObjective:
                     callbacks=[EpochLogger(run), PruneByIoU(trial, show)],
                     progress=False,
                     root=self.root,
+                    added_targets=self.params.train.added_targets,
                 )
                 run.metrics({"best_val_iou": result.best_iou, "best_epoch": result.best_epoch})
             except optuna.TrialPruned:

@@ -5,17 +5,16 @@ from typing import get_type_hints
 
 import pytest
 
-from irstd.cli import DataSet
 from irstd.config import SPLITS, Recipes, load_params, parse_params
+from irstd.config.splits import MADE
 from irstd.data.sources import SOURCES
 from irstd.errors import ConfigError
 from irstd.models import NETWORKS
 
 
-def test_every_published_source_can_be_chosen_and_added():
+def test_every_source_can_be_chosen():
     published = {name: tuple(source.splits) for name, source in SOURCES.items()}
-    assert published == {name: splits for name, splits in SPLITS.items() if name != "generated"}
-    assert {name.value for name in DataSet} == set(SOURCES)
+    assert published == {name: splits for name, splits in SPLITS.items() if name not in MADE}
 
 
 def test_every_network_has_a_recipe_that_names_all_its_arguments():
@@ -59,7 +58,11 @@ def test_a_choice_without_a_name_is_asked_for_it(tree):
         ("train", {"networks": ["acm_full"]}, "train.networks.0: expected one of: .*'acm_full'"),
         ("train", {"networks": []}, "train.networks: .* at least 1 item"),
         ("tune", {"network": "unet"}, "tune.network: expected one of: ispanet, .*; got 'unet'"),
-        ("data", {"source": "coco"}, "data.source: expected one of: generated, sirst; got 'coco'"),
+        (
+            "data",
+            {"source": "coco"},
+            "data.source: expected one of: generated, synthesis, .*got 'coco'",
+        ),
         ("data", {"split": "any"}, "data.split: expected one of: seeded, .*; got 'any'"),
         ("validate.mean", {"high": 1.5}, "validate.mean.high: .* less than or equal to 1, got 1.5"),
         ("data.generated", {"noise_std": 1.5}, "noise_std: .* less than or equal to 1, got 1.5"),
@@ -93,6 +96,12 @@ def test_a_choice_without_a_name_is_asked_for_it(tree):
         ("train.recipes.ispanet.augmentation", {"mask": "most"}, "augmentation.mask: .*'most'"),
         ("train.recipes.ispanet.crop", {"height": 4}, "crop.height: .*equal to 8, got 4"),
         ("train.recipes.ispanet", {"pretrained": "a.pth"}, "ispanet.pretrained: unknown key"),
+        ("data", {"mask_threshold": -1}, "data.mask_threshold: .* equal to 0, got -1"),
+        ("data.synthesis", {"material": "raw/sirst"}, "synthesis.material: .*'raw/sirst'"),
+        ("data.synthesis.targets", {"name": "real"}, "one of: 'simulated', 'pasted'; got 'real'"),
+        ("build.size", {"method": "stretch"}, "build.size.method: .*'crop', got 'stretch'"),
+        ("drift", {"least_images": 5}, "drift.least_images: .* equal to 20, got 5"),
+        ("train", {"added_targets": {"share": 0.5}}, "train.added_targets.count: missing key"),
         ("validate.scr_median", {"high": float("nan")}, "scr_median.high: .*finite number"),
     ],
 )

@@ -15,6 +15,12 @@ from irstd.errors import ConfigError
         ("data.generated", {"train": 0.9, "val": 0.1}, "leave a share for the test part"),
         ("data.generated", {"val": 0.0}, "train 0.6 and val 0.0 must be positive"),
         ("data.generated.scr", {"low": 9.5}, "data.generated.scr: low 9.5 is above high 9.0"),
+        (
+            "data.synthesis",
+            {"material": "data/processed/demo"},
+            "data.synthesis.material data/processed/demo is what this profile makes",
+        ),
+        ("drift", {"least_images": 600}, "drift: least_images 600 is above most_images 500"),
         ("validate.mean", {"low": 0.999}, "validate.mean: low 0.999 is above high 0.995"),
         ("train.recipes.ispanet", {"validate_every": 13}, "validate_every 13 is above epochs 12"),
         (

@@ -15,6 +15,7 @@ from tests.validation_table import LIMITS, profile_tree
 
 PARAMS = parse_params(profile_tree("smoke"), "smoke")
 SHARES = stated_shares(PARAMS.data)
+NEAR = LIMITS.near_duplicate_ssim, LIMITS.near_duplicate_bits
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def raw_images() -> list[RawImage]:
 
 def _audit(folder: Path, images: list[RawImage], quarantined: int = 0) -> pd.DataFrame:
     write_prepared(folder, images, "generated")
-    return audit(PreparedData(folder), quarantined, SHARES, LIMITS.near_duplicate_bits)
+    return audit(PreparedData(folder), quarantined, SHARES, *NEAR)
 
 
 def _failed(table: pd.DataFrame) -> set[str]:
@@ -54,7 +55,7 @@ def test_stored_bytes_that_end_early_are_missing(tmp_path: Path, raw_images: lis
     write_prepared(tmp_path, raw_images, "generated")
     masks = np.load(tmp_path / MASKS_FILE)
     np.save(tmp_path / MASKS_FILE, masks[:-100])
-    table = audit(PreparedData(tmp_path), 0, SHARES, 2)
+    table = audit(PreparedData(tmp_path), 0, SHARES, *NEAR)
     assert table["missing"].dropna().to_dict() == {15: "mask"}
     assert "pairs_complete" in _failed(table)
 
@@ -64,7 +65,7 @@ def test_changed_pixels_are_found(tmp_path: Path, raw_images: list) -> None:
     pixels = np.load(tmp_path / PIXELS_FILE)
     pixels[64 * 64 * 2 * 3] ^= 1
     np.save(tmp_path / PIXELS_FILE, pixels)
-    table = audit(PreparedData(tmp_path), 0, SHARES, 2)
+    table = audit(PreparedData(tmp_path), 0, SHARES, *NEAR)
     assert table.index[table["checksum"] != table["stored_checksum"]].tolist() == [3]
     assert _failed(table) == {"pixels_unchanged"}
 
@@ -74,7 +75,7 @@ def test_masks_that_are_not_binary_are_found(tmp_path: Path, raw_images: list) -
     masks = np.load(tmp_path / MASKS_FILE)
     masks[0] = 255
     np.save(tmp_path / MASKS_FILE, masks)
-    table = audit(PreparedData(tmp_path), 0, SHARES, 2)
+    table = audit(PreparedData(tmp_path), 0, SHARES, *NEAR)
     assert table.loc[0, "mask_values"].endswith("255")
     assert {"masks_binary", "pixels_unchanged", "targets_counted"} == _failed(table)
 
@@ -84,7 +85,7 @@ def test_a_mask_of_another_size_is_found(tmp_path: Path, raw_images: list) -> No
     write_prepared(tmp_path, raw_images, "generated")
     data = PreparedData(tmp_path)
     data.index.loc[1:, "mask_offset"] -= 32 * 64
-    table = audit(data, 0, SHARES, 2)
+    table = audit(data, 0, SHARES, *NEAR)
     assert table.loc[0, "mask_pixels"] == 32 * 64
     assert table.loc[1, "mask_pixels"] == 64 * 64
     assert "sizes_equal" in _failed(table)

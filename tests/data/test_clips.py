@@ -33,6 +33,29 @@ def test_positions_run_around_the_ends(position, expected):
     assert clip_positions(position, 8, FRAMES, TARGET) == expected
 
 
+@pytest.mark.parametrize(
+    ("position", "expected"),
+    [(0, [0, 0, 0, 0, 1, 2]), (3, [0, 1, 2, 3, 4, 5]), (7, [4, 5, 6, 7, 7, 7])],
+)
+def test_ends_are_repeated_by_choice(position, expected):
+    assert clip_positions(position, 8, FRAMES, TARGET, "repeat") == expected
+
+
+@pytest.mark.parametrize(
+    ("position", "length", "expected"),
+    [
+        (0, 9, [4, 3, 2, 1, 0]),
+        (3, 9, [7, 6, 5, 4, 3]),
+        (4, 9, [0, 1, 2, 3, 4]),
+        (8, 9, [4, 5, 6, 7, 8]),
+        (0, 3, [2, 2, 2, 1, 0]),  # too short for the published rule
+    ],
+)
+def test_the_start_is_turned_round_by_choice(position, length, expected):
+    """DTUM on SatVideoIRSDT: i - 4, ..., i, or i + 4, ..., i for the first four frames."""
+    assert clip_positions(position, length, 5, 4, "reverse") == expected
+
+
 def test_a_clip_follows_the_frames_of_its_own_sequence(data):
     ids = data.index["id"].tolist()
     assert [ids[row] for row in clip_rows(data, ids.index("a0"), FRAMES, TARGET)] == [
@@ -53,13 +76,15 @@ def test_single_frames_stay_images(data):
     assert read_clip(data, 0, 1, 0).shape == (8, 8)
 
 
-@pytest.mark.parametrize("length", [1, 2, 5, 6, 7, 9, 20])
-def test_sliding_gives_every_clip_once_and_equal_to_the_indexed_one(length):
+@pytest.mark.parametrize("border", ["wrap", "repeat", "reverse"])
+@pytest.mark.parametrize("length", [1, 2, 5, 6, 7, 9, 12, 13, 40])
+@pytest.mark.parametrize("target", [0, 3, 5])
+def test_sliding_gives_every_clip_once_and_equal_to_the_indexed_one(length, border, target):
     images = [np.full((2, 3), index, np.uint8) for index in range(length)]
-    clips = dict(sliding_clips(iter(images), FRAMES, TARGET, "video"))
+    clips = dict(sliding_clips(iter(images), FRAMES, target, "video", border))
     assert sorted(clips) == list(range(length))
     for position, clip in clips.items():
-        expected = clip_positions(position, length, FRAMES, TARGET)
+        expected = clip_positions(position, length, FRAMES, target, border)
         assert clip[:, 0, 0].tolist() == expected
 
 

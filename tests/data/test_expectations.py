@@ -47,7 +47,10 @@ VIOLATIONS: dict[str, tuple[Callable[[pd.DataFrame], None], set[str]]] = {
     "mean_range": (_set("mean", 0.999), {"image_4"}),
     "splits_known": (_set("split", "dev"), {"image_4"}),
     "splits_present": (_move_all_tests, set()),
-    "split_shares": (_set("split_share_error", 0.2, slice(12, 15)), set()),
+    "split_shares": (
+        _set("split_share_error", 0.2, slice(12, 15)),
+        {"image_12", "image_13", "image_14"},
+    ),
     "targets_in_splits": (_set("split_targets", 0, slice(12, 15)), set()),
     "quarantine_share": (_set("quarantine_share", 0.5, ALL), set()),
     "target_count": (_set("n_targets", 51), {"image_4"}),
@@ -105,6 +108,12 @@ def test_figures_without_any_value_fail_without_nan() -> None:
     outcome = next(o for o in judge(table, LIMITS)[0] if o.key == "scr_median")
     assert not outcome.success
     assert outcome.observed is None
+
+
+def test_shares_that_no_one_states_are_not_missed() -> None:
+    table = clean_table()
+    table["split_share_error"] = np.nan
+    assert next(o for o in judge(table, LIMITS)[0] if o.key == "split_shares").success
 
 
 def test_a_table_that_cannot_be_judged_is_an_error() -> None:

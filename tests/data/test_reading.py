@@ -47,6 +47,17 @@ def test_generated_images_need_no_folder(tmp_path: Path) -> None:
     assert {raw.split for raw in reading.images} == {"train", "val", "test"}
 
 
+def test_masks_of_many_values_are_cut_at_the_stated_one(tmp_path: Path) -> None:
+    folder = write_sirst(tmp_path)
+    soft = np.zeros((24, 32), np.uint8)
+    soft[3:5, 4:6] = [[100, 101], [200, 255]]
+    write_image(folder / "masks" / "s_0_pixels0.png", soft)
+    with pytest.raises(DataError, match=r"s_0: .*expected a binary mask"):
+        list(open_source(folder, sirst_params(fault_policy="fail").data, seed=1).images)
+    images = open_source(folder, sirst_params(mask_threshold=100).data, seed=1).images
+    assert {raw.id: raw.mask.sum() for raw in images}["s_0"] == 3
+
+
 def test_sixteen_bit_images_stay_exact(tmp_path: Path) -> None:
     folder = write_sirst(tmp_path)
     deep = np.random.default_rng(0).integers(0, 65536, (24, 32)).astype(np.uint16)

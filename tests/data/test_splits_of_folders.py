@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from irstd.config.splits import SPLITS
+from irstd.config.splits import MADE, SPLITS
 from irstd.data.layouts import open_contents
 from irstd.data.listing import Listing, read_split, split_parts
 from irstd.data.sources import SOURCES
@@ -31,7 +31,7 @@ def scenes(folder: Path, *frames: str) -> Path:
 
 def test_every_split_can_be_chosen() -> None:
     offered = {name: tuple(source.splits) for name, source in SOURCES.items()}
-    assert offered == {name: splits for name, splits in SPLITS.items() if name != "generated"}
+    assert offered == {name: splits for name, splits in SPLITS.items() if name not in MADE}
 
 
 def test_folders_state_the_parts(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from irstd.config.synthesis import CameraParams, SynthesisParams
+from irstd.config.synthesis import NO_MATERIAL, CameraParams, SynthesisParams
 from irstd.data.index import label_targets, scr
 from irstd.data.motion import SPEED_PX
 from irstd.data.sources import RawImage
@@ -19,7 +19,7 @@ SETTINGS = {
     "width": 96,
     "train": 0.6,
     "val": 0.2,
-    "profile": None,
+    "material": NO_MATERIAL,
     "backgrounds": {"name": "generated", "clutter_per_image": {"low": 0, "high": 2}},
     "targets": {"name": "simulated", "psf_sigma_px": {"low": 0.8, "high": 1.4}},
     "targets_per_image": {"low": 1, "high": 2},
@@ -77,7 +77,7 @@ def test_single_images_have_their_targets_and_parts() -> None:
 def test_prepared_backgrounds_are_those_of_the_own_part_without_targets(
     data: PreparedData, targets: dict
 ) -> None:
-    params = _params(backgrounds=PREPARED, targets=targets, profile="x", images=20)
+    params = _params(backgrounds=PREPARED, targets=targets, material="data/processed/x", images=20)
     images = list(synthesise(params, 5, data))
     _check_targets(images, 1, 2)
     levels: dict[str, set[int]] = {"train": set(), "val": set(), "test": set()}
@@ -94,7 +94,7 @@ def test_prepared_backgrounds_are_those_of_the_own_part_without_targets(
 
 
 def test_pasted_targets_keep_their_masks(data: PreparedData) -> None:
-    images = list(synthesise(_params(targets=PASTED, profile="x"), 5, data))
+    images = list(synthesise(_params(targets=PASTED, material="data/processed/x"), 5, data))
     for raw in images:
         labels, count = label_targets(raw.mask)
         for number in range(1, count + 1):
@@ -114,7 +114,7 @@ def test_sequences_with_a_moving_camera(data: PreparedData, backgrounds: dict) -
         images=24,
         frames=6,
         backgrounds=backgrounds,
-        profile="x",
+        material="data/processed/x",
         camera={"speed_px": 2.0, "jitter_px": 0.5},
     )
     sequences = _sequences(params, data)
@@ -172,7 +172,7 @@ def test_a_look_at_a_plane_is_exact_between_pixels() -> None:
 
 
 def test_equal_seeds_give_equal_images_and_fewer_are_the_first(data: PreparedData) -> None:
-    params = _params(backgrounds=PREPARED, targets=PASTED, profile="x")
+    params = _params(backgrounds=PREPARED, targets=PASTED, material="data/processed/x")
     whole, again, few = (list(synthesise(params, 5, data, limit)) for limit in (None, None, 4))
     assert all(np.array_equal(a.image, b.image) for a, b in zip(whole, again, strict=True))
     other = next(synthesise(params, 6, data))
@@ -196,4 +196,10 @@ def test_what_cannot_be_made_is_refused(data: PreparedData, tmp_path) -> None:
     field = [RawImage(f"i{n}", "train", data.image(n), data.mask(n)) for n in range(4)]
     write_prepared(tmp_path, iter(field), "sirst_v2_field")
     with pytest.raises(DataError, match="sirst_v2_field must not be used for training"):
-        next(synthesise(_params(backgrounds=PREPARED, profile="x"), 0, PreparedData(tmp_path)))
+        next(
+            synthesise(
+                _params(backgrounds=PREPARED, material="data/processed/x"),
+                0,
+                PreparedData(tmp_path),
+            )
+        )

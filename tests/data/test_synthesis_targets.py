@@ -145,5 +145,5 @@ def test_the_field_test_and_images_without_targets_are_refused(tmp_path) -> None
         training_rows(field)
     with pytest.raises(DataError, match="expected targets to paste, but 4 images hold none"):
         RealTargets(_data(tmp_path / "empty", targets=False), np.arange(4))
-    with pytest.raises(DataError, match=r"name their profile in data\.synthesis\.profile"):
+    with pytest.raises(DataError, match=r"name their folder in data\.synthesis\.material"):
         target_drawer(PastedTargets(name="pasted"), PositiveRange(low=1.0, high=2.0), None)

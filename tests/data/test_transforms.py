@@ -1,5 +1,6 @@
 """Augmentation moves frames and mask together and keeps masks binary where they should be."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from irstd.config import AugmentationParams, CropParams, ScaleParams
 from irstd.data.fitting import resize_bilinear
-from irstd.data.transforms import augment, random_crop, resize, scaled_size
+from irstd.data.transforms import augment, draw_window, resize_averaged, resize_mask, scaled_size
 from irstd.inference.preprocess import Preprocessing
 from irstd.models.spec import SizeRule
 
@@ -121,9 +122,9 @@ def test_the_shorter_side_fills_the_crop():
 def test_the_whole_image_is_stretched_and_a_window_of_it():
     image, mask = scene()
     frames, target = run(settings(STRETCH), 0)
-    expected = resize(image, mask.astype(np.float32), (32, 64), resize_bilinear)
-    assert np.array_equal(frames, expected[0])
-    assert np.array_equal(target, expected[1] > 0.5)
+    covered = resize_bilinear(mask.astype(np.float32), (32, 64))
+    assert np.array_equal(frames[0], resize_bilinear(image[0], (32, 64)))
+    assert np.array_equal(target, covered > 0.5)
     areas = [run(settings(WINDOW), seed)[1].sum() for seed in range(40)]
     whole = target.sum()
     assert max(areas) > 1.5 * whole, "a window of half the side shows the target larger"
@@ -158,6 +159,23 @@ def test_a_drawn_smaller_scale_keeps_a_point_s_energy(geometry):
         assert frames.sum() == pytest.approx(1 / 16)
 
 
+@pytest.mark.parametrize("resize", [resize_averaged, resize_bilinear])
+@pytest.mark.parametrize("size", [(40, 50), (90, 120), (130, 200), (50, 200), (150, 70)])
+def test_a_mask_is_resized_as_an_image_would_be(resize, size):
+    mask = scene()[1]
+    mask[3, 5] = mask[80, 110] = mask[89, 0] = 1
+    expected = resize(mask.astype(np.float32), size)
+    np.testing.assert_allclose(resize_mask(mask, size, resize), expected, atol=1e-5)
+    assert not resize_mask(np.zeros_like(mask), size, resize).any()
+
+
+def test_a_side_that_shrinks_is_averaged_whatever_the_other_does():
+    plane = np.zeros((64, 64), np.float32)
+    plane[17, 30] = 1.0
+    assert resize_averaged(plane, (16, 128)).sum() == pytest.approx(2 / 4)
+    assert resize_averaged(plane.T, (128, 16)).sum() == pytest.approx(2 / 4)
+
+
 @pytest.mark.parametrize("rule", ["half", "any", "soft"])
 def test_a_mask_pixel_by_the_share_that_is_covered(rule):
     image = np.zeros((1, 4, 8), np.float32)
@@ -176,20 +194,46 @@ def test_a_mask_pixel_by_the_share_that_is_covered(rule):
 
 
 def test_crops_hold_a_target_as_often_as_asked():
-    image, mask = scene(256, 256)
-    covered = mask.astype(np.float32)
-    small = CropParams(height=32, width=32)
-    rng = np.random.default_rng(0)
-    always = [random_crop(image, covered, small, 1.0, 0.0, rng)[1].any() for _ in range(50)]
-    never = [random_crop(image, covered, small, 0.0, 0.0, rng)[1].any() for _ in range(400)]
-    assert all(always)
+    _, mask = scene(256, 256)
+
+    def share(target_crop: float, crops: int) -> int:
+        rng = np.random.default_rng(0)
+        drawn = (draw_window(mask, (256, 256), (32, 32), target_crop, rng) for _ in range(crops))
+        return sum(mask[window].any() for window, _ in drawn)
+
+    assert share(1.0, 50) == 50
     # A crop meets the 6 x 8 target in (31 + 6)(31 + 8) of 225^2 positions: 11 of 400 expected.
-    assert 1 <= sum(never) <= 30
+    assert 1 <= share(0.0, 400) <= 30
+
+
+@pytest.mark.parametrize("scaled", [(45, 60), (90, 120), (135, 300)])
+def test_a_window_shows_what_a_crop_of_the_scaled_image_would(scaled):
+    places = np.mgrid[:90, :120].astype(np.float32)
+    mask = scene()[1]
+    for seed in range(20):
+        window, size = draw_window(mask, scaled, (30, 40), 0.5, np.random.default_rng(seed))
+        assert size == (30, 40)
+        for axis, plane in enumerate(places):
+            seen = resize_averaged(plane[window], size).mean(1 - axis)
+            factor = scaled[axis] / mask.shape[axis]
+            wanted = window[axis].start + (np.arange(size[axis]) + 0.5) / factor - 0.5
+            # Half a pixel by rounding the window, half a pixel where its border is repeated.
+            assert np.abs(seen - wanted).max() <= (1.0 if factor > 1 else 1e-4)
+
+
+def test_a_window_reaches_every_place_and_no_further():
+    mask = np.zeros((9, 12), np.uint8)
+    mask[8, 0] = 1
+    rng = np.random.default_rng(0)
+    anywhere = {str(draw_window(mask, (9, 12), (6, 8), 0.0, rng)[0]) for _ in range(400)}
+    assert len(anywhere) == 4 * 5
+    corner = {str(draw_window(mask, (9, 12), (6, 8), 1.0, rng)[0]) for _ in range(40)}
+    assert len(corner) == 1
 
 
 def test_a_small_image_is_padded_below_and_at_the_right():
-    image, mask = np.ones((1, 10, 20), np.float32), np.ones((10, 20), np.float32)
-    frames, target = random_crop(image, mask, CROP, 1.0, 0.25, np.random.default_rng(0))
+    image, mask = np.ones((1, 10, 20), np.float32), np.ones((10, 20), np.uint8)
+    frames, target = augment(image, mask, CROP, settings(NATIVE), 0.25, np.random.default_rng(0))
     assert frames.shape == (1, 32, 64)
     assert frames[0, :10, :20].min() == 1
     assert (frames == 0.25).sum() == 32 * 64 - 200
@@ -216,6 +260,30 @@ def test_blur_softens_and_leaves_the_mask():
     assert all(np.array_equal(plain[1], target) for _, target in blurred)
     assert all(frames.std() <= plain[0].std() + 1e-6 for frames, _ in blurred)
     assert min(frames.std() for frames, _ in blurred) < 0.95 * plain[0].std()
+
+
+def test_noise_is_white_and_drawn_for_each_frame():
+    frames = np.full((3, 256, 256), 0.5, np.float32)
+    mask = np.zeros((256, 256), np.uint8)
+    crop = CropParams(height=256, width=256)
+    stds, noises = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noisy, _ = augment(frames, mask, crop, settings(NATIVE, noise_std=0.1), 0.0, rng)
+        noise = noisy - 0.5
+        stds += noise.std((1, 2)).tolist()
+        noises.append((noise / noise.std((1, 2), keepdims=True)).ravel())
+    assert 0.08 < max(stds) < 0.105
+    assert min(stds) < 0.02, "the strength is drawn for each frame"
+    # Correlations of n independent values have the standard deviation 1 / sqrt(n); 5 of them.
+    one = noises[0].reshape(frames.shape)
+    limit = 5 / 256
+    assert abs(np.mean(one[0] * one[1])) < limit
+    assert abs(np.mean(one[0, :, 1:] * one[0, :, :-1])) < limit
+    assert abs(np.mean(one[0, 1:] * one[0, :-1])) < limit
+    assert all(abs(np.mean(a * b)) < limit for a, b in pairwise(noises))
+    # Four standard deviations of the fourth moment of all values, sqrt(96 / n).
+    assert np.mean(np.concatenate(noises) ** 4) == pytest.approx(3.0, abs=4 * (96 / 3.9e6) ** 0.5)
 
 
 def test_brightness_and_contrast_change_half_of_the_frames_each_by_itself():

@@ -62,6 +62,29 @@ def test_figures_stand_with_their_intervals(result: summary.Result) -> None:
     assert row["Test part"] == "sirst, idx_427: 86 images, 109 targets"
 
 
+def test_sequences_stand_above_all_images(result: summary.Result) -> None:
+    assert summary.sequence_table([result]) is None
+    figures = {"iou": 0.25, "niou_image": None, "pd": 1.0, "pa": 0.5, "fa_pixel": 2e-6}
+    one = {"value": "seq1", "images": 3, "targets": 4} | figures
+    shown = replace(
+        result,
+        breakdown=result.breakdown | {"sequence": [one]},
+        metrics=result.metrics | {"pa": 0.5, "niou_image": None},
+    )
+    table = summary.sequence_table([shown])
+    assert table is not None
+    assert table.rows[0] == (
+        "tiny", "seq1", "3", "4", "0.250", "undefined", "1.000", "0.500", "2.0",
+    )  # fmt: skip
+    assert table.rows[1][:4] == ("tiny", "all", "86", "109")
+
+
+def test_what_masks_would_be_needed_for_is_said(result: summary.Result) -> None:
+    assert summary.undefined_parts([result]) == []
+    told = replace(result, metrics=result.metrics | {"undefined": "boxes, no masks"})
+    assert "Undefined: boxes, no masks." in summary.all_parts([told, told])
+
+
 def test_an_undefined_interval_is_left_out(result: summary.Result) -> None:
     bounds = result.intervals["intervals"] | {"iou": {"low": None, "high": None, "undefined": 1.0}}
     changed = replace(result, intervals=result.intervals | {"intervals": bounds})

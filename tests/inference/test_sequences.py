@@ -9,7 +9,7 @@ from irstd.inference.inputs import Source, find_sources
 from irstd.inference.sequences import find_sequences, read_clips
 from tests.damaged_files import huge_png
 
-CLIP = (3, 1)
+CLIP = (3, 1, "wrap")
 
 
 def write(path: Path, value: int, side: int = 8) -> None:
@@ -52,7 +52,7 @@ def test_images_of_one_folder_are_a_sequence(folder: Path) -> None:
 def test_single_images_stay_alone(folder: Path) -> None:
     sequences = find_sequences(find_sources([folder], folder / "none"), 1)
     assert [len(sequence) for sequence in sequences] == [1] * 6
-    ((frame, image),) = read_clips(sequences[0], (1, 0), lambda *_: None)
+    ((frame, image),) = read_clips(sequences[0], (1, 0, "wrap"), lambda *_: None)
     assert (frame.source.name, frame.number, image.shape) == ("a/0.png", None, (8, 8))
 
 

@@ -15,6 +15,9 @@ from irstd.tracking.journal import file_sha256
 from tests.scenes import smoke_params, trained_project
 from tests.tiny_network import register_tiny, write_tiny_onnx
 
+WRITTEN = FILES - {"per_sequence.csv"}
+"""Of images without sequences."""
+
 CONDITIONS = ("fingerprint", "file", "file_sha256", "maps", "network", "predictions")
 
 
@@ -51,7 +54,7 @@ def test_weights_give_what_the_stage_gives(layout: Layout, params: Params, outpu
     assert everything(layout.root) == before
     assert figures(metrics) == figures(by_stage)
     assert metrics["file_sha256"] == file_sha256(weights)
-    assert {path.name for path in output.iterdir()} == FILES
+    assert {path.name for path in output.iterdir()} == WRITTEN
     report = layout.report("evaluate", "tiny")
     for name in ("per_image.parquet", "pr.csv", "intervals.json", "overlays/01_miss_miss.png"):
         assert (output / name).read_bytes() == (report / name).read_bytes()
@@ -72,7 +75,7 @@ def test_finished_maps_are_evaluated(layout: Layout, params: Params, output: Pat
     metrics = evaluate_file(layout.root, params, output, predictions=layout.predictions("tiny"))
     counted = [name for name in by_stage if name.startswith("n_")] + ["iou", "pd", "fa_target"]
     assert {name: metrics[name] for name in counted} == {name: by_stage[name] for name in counted}
-    assert {path.name for path in output.iterdir()} == FILES - {"speed.json"}
+    assert {path.name for path in output.iterdir()} == WRITTEN - {"speed.json"}
     assert metrics["network"] == "found"
 
 
@@ -154,7 +157,7 @@ def test_plain_folders_give_what_the_prepared_images_give(
     changed = {"source", "split", "data_checksum"}
     assert {key for key in metrics if metrics[key] != by_part[key]} == changed
     assert metrics["source"] == ", ".join(map(str, folders.given))
-    assert {path.name for path in output.iterdir()} == FILES
+    assert {path.name for path in output.iterdir()} == WRITTEN
     assert list(json.loads((output / "conventions.json").read_text())) == ["dnanet", "lpnet"]
     assert json.loads((output / "field.json").read_text())["images_without"] == 1
     assert {path.name for path in folders.images.iterdir()} == {"hit.png", "miss.png", "mixed.png"}
@@ -295,7 +298,7 @@ def test_outputs_are_protected(layout: Layout, params: Params, output: Path) -> 
     (output / "thesis.tex").unlink()
     evaluate_file(layout.root, params, output, weights=weights)
     evaluate_file(layout.root, params, output, weights=weights, overwrite=True)
-    assert {path.name for path in output.iterdir()} == FILES
+    assert {path.name for path in output.iterdir()} == WRITTEN
 
 
 def test_maps_of_others_are_never_replaced(layout: Layout, params: Params, output: Path) -> None:

@@ -2,11 +2,13 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from irstd.config.synthesis import NO_MATERIAL
 from irstd.data.faults import read_quarantine
 from irstd.data.pixels import read_grey
 from irstd.errors import DataError
@@ -66,6 +68,26 @@ def test_report_counts_and_compares(project: Path, caplog: pytest.LogCaptureFixt
     ]
     assert read_grey(folder / "samples.png").std() > 0
     assert "| val | 3 | 6 |" in (folder / "summary.md").read_text(encoding="utf-8")
+
+
+def test_training_images_of_another_profile_are_material(project: Path) -> None:
+    generated = make_params(limit=12)
+    known = prepare(project, generated).folder.rename(project / "data" / "processed" / "known")
+    made = {"images": 9, "height": 64, "width": 64, "backgrounds": {"name": "prepared"}}
+    synthesis = generated.data.synthesis.model_dump(mode="json") | made
+    synthesis["material"] = "data/processed/known"
+    params = make_params(source="synthesis", split="seeded", synthesis=synthesis)
+    data = prepare(project, params)
+    assert len(data) == 9
+    assert data.index["id"].str.startswith("syn_").all()
+    nothing = make_params(
+        source="synthesis", split="seeded", synthesis=synthesis | {"material": NO_MATERIAL}
+    )
+    with pytest.raises(DataError, match=r"name their folder in data\.synthesis\.material"):
+        prepare(project, nothing)
+    shutil.rmtree(known)
+    with pytest.raises(DataError, match="irstd prepare"):
+        prepare(project, params)
 
 
 def test_rerun_gives_the_same_bytes(project: Path) -> None:

@@ -5,10 +5,19 @@ from pathlib import Path
 
 import irstd
 from irstd.config import FitParams
+from irstd.config.synthesis import AddedTargetsParams
 from irstd.training.fingerprint import training_fingerprint
 
 ROOT = Path()
 FIT = FitParams(method="native", height=64, width=64)
+ADDED = AddedTargetsParams.model_validate(
+    {
+        "share": 0.5,
+        "count": {"low": 1, "high": 2},
+        "scr": {"low": 3.0, "high": 9.0},
+        "targets": {"name": "pasted"},
+    }
+)
 
 
 def test_each_input_counts(recipe):
@@ -23,8 +32,12 @@ def test_each_input_counts(recipe):
         training_fingerprint(
             "data", "ispanet", recipe, 1, FIT.model_copy(update={"method": "fill"}), ROOT
         ),
+        training_fingerprint("data", "ispanet", recipe, 1, FIT, ROOT, ADDED),
+        training_fingerprint(
+            "data", "ispanet", recipe, 1, FIT, ROOT, ADDED.model_copy(update={"share": 1.0})
+        ),
     }
-    assert len(others | {base}) == 5
+    assert len(others | {base}) == 7
 
 
 def test_code_counts_but_not_that_of_other_networks(recipe, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from irstd.config import FitParams
+from irstd.config.synthesis import AddedTargetsParams
 from irstd.errors import DataError, ModelError
 from irstd.training import fit
 from irstd.training.checkpoints import load_checkpoint
@@ -40,6 +41,24 @@ def test_the_same_seed_gives_the_same_weights(small_data, recipe, tmp_path):
     assert [row["train_loss"] for row in one.history] == [
         row["train_loss"] for row in other.history
     ]
+
+
+def test_targets_are_added_to_the_training_images(small_data, recipe):
+    added = AddedTargetsParams.model_validate(
+        {
+            "share": 1.0,
+            "count": {"low": 1, "high": 1},
+            "scr": {"low": 3.0, "high": 9.0},
+            "targets": {"name": "pasted"},
+        }
+    )
+    short = recipe.model_copy(update={"epochs": 1})
+    with_them, again, without = (
+        run(small_data, short, None, added_targets=choice).history[0]["train_loss"]
+        for choice in (added, added, None)
+    )
+    assert with_them == again
+    assert with_them != without
 
 
 def test_history_and_best_epoch_agree(small_data, recipe, tmp_path):
