@@ -128,7 +128,7 @@ def test_a_readable_file_of_another_form_is_named(
     assert not app.exception
     assert complaint in app.error[0].value
     assert str(project / path) in app.error[0].value
-    assert "run `irstd evaluate`" in app.error[0].value
+    assert "run `irstd evaluate" in app.error[0].value
 
 
 def test_predictions_of_other_sizes_are_named(open_page: Open, project: Path) -> None:
