@@ -74,7 +74,7 @@ def test_a_kind_without_images_is_said(open_page: Open, project: Path) -> None:
     [
         ("reports/evaluate/demo/ispanet/per_target.parquet", "not a readable table"),
         ("artifacts/demo/ispanet/predictions/index.parquet", "not a readable table"),
-        ("artifacts/demo/ispanet/predictions/probability.npy", "predictions of the test part"),
+        ("artifacts/demo/ispanet/predictions/probability.npy", "run `irstd evaluate`"),
         ("data/processed/demo/index.parquet", "irstd prepare"),
     ],
 )
@@ -128,7 +128,7 @@ def test_a_readable_file_of_another_form_is_named(
     assert not app.exception
     assert complaint in app.error[0].value
     assert str(project / path) in app.error[0].value
-    assert "irstd evaluate ispanet" in app.error[0].value
+    assert "run `irstd evaluate" in app.error[0].value
 
 
 def test_predictions_of_other_sizes_are_named(open_page: Open, project: Path) -> None:
