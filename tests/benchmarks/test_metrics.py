@@ -1,8 +1,14 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
+from benchmarks import metric_baseline
+from benchmarks.metric_baseline import Baseline, baseline_by, busy_core, opencv_code
 from benchmarks.metric_loops import CODES, first_fit, left_over, loaded, nearest, overlap, regions
 from benchmarks.metrics import (
     CASES,
@@ -11,10 +17,9 @@ from benchmarks.metrics import (
     Times,
     all_loops,
     basicirstd_code,
+    closeness,
     compare,
-    explanation,
     main,
-    opencv_code,
     report,
     scene,
     scenes,
@@ -102,7 +107,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_the_report_has_ratios_and_the_floor():
-    text = report({QUICK[0]: Times(12.0, 0.5, 300.0, 6.0, 0.4, 0.25, 0.1, 13.0, 0.4)})
+    text = report({QUICK[0]: Times(12.0, 0.5, 300.0, 6.0, 0.25, 0.1)})
     assert rows(text)[1:] == [[
         "3 of 64 x 64", "12.00", "0.50", "24.0", "2", "300", "6.0", "50.0", "0.25", "0.10", "2.0",
         "24",
@@ -111,21 +116,49 @@ def test_the_report_has_ratios_and_the_floor():
     assert "The whole suite at least 20 times as fast: reached in every row." in text
 
 
-def test_the_report_says_which_aims_are_missed_and_which_loops_are_unexplained():
+def test_the_report_says_which_aims_are_missed_and_which_loops_are_far_from_elsewhere():
     case = Case("odd", (9, 9), 1, 1, 1, 1, earlier=(10.0, 1.0))
-    text = report({case: Times(1.0, 0.5, 30.0, 2.0, 0.5, 0.25, 0.1, 2.0, 0.5)})
+    here = Baseline("OpenCV 5", 1.0, 0.5, 3.0, 1.5)
+    text = report({case: Times(1.0, 0.5, 30.0, 2.0, 0.25, 0.1, (here,))})
     assert "One code at least 3 times as fast: missed on odd (2.0)." in text
     assert "The whole suite at least 20 times as fast: missed on odd (15.0)." in text
-    assert rows(text)[-1] == [
-        "odd", "1", "0.5", "2", "2", "0.5", "4", "10", "1", "10", "no, not explained",
-    ]  # fmt: skip
+    assert rows(text)[-2:] == [
+        ["odd", "OpenCV 5", "1", "0.5", "2", "3", "1.5", "2", "no, 3.3", "yes"],
+        ["odd", "elsewhere", "-", "-", "-", "10", "1", "10", "-", "-"],
+    ]
 
 
-def test_a_loop_is_explained_by_processor_time_or_by_wall_clock():
-    earlier, fast, like, slow = (10.0, 1.0), (2.0, 0.5), (4.0, 0.5), (11.0, 0.5)
-    assert explanation(earlier, like, fast) == "yes"
-    assert explanation(earlier, fast, like) == "only by wall clock"
-    assert explanation(earlier, fast, slow) == "no, not explained"
+def test_near_means_within_a_factor_of_two_either_way():
+    assert [closeness(10.0, busy) for busy in (5.0, 20.0)] == ["yes", "yes"]
+    assert [closeness(10.0, busy) for busy in (4.0, 25.0)] == ["no, 2.5", "no, 0.4"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="binds programs to a core, which Linux can")
+def test_another_interpreter_times_the_same_images_and_leaves_no_program_behind(monkeypatch):
+    started = []
+
+    class Rival(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self)
+
+    images = [scene(QUICK[0], seed) for seed in range(2)]
+    found = baseline_by(Path(sys.executable), images)
+    assert f"NumPy {np.__version__}" in found.libraries
+    assert 0 < found.opencv < found.loop_busy
+    monkeypatch.setattr(metric_baseline.subprocess, "Popen", Rival)
+    with pytest.raises(KeyError), busy_core():
+        raise KeyError
+    assert len(started) == metric_baseline.RIVALS
+    assert all(rival.poll() is not None for rival in started)
+
+
+def test_another_interpreter_that_fails_is_named(tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no module named cv2 >&2\nexit 3\n")
+    python.chmod(0o755)
+    with pytest.raises(SystemExit, match=r"python ended with 3:\nno module named cv2"):
+        baseline_by(python, [scene(QUICK[0], 0)])
 
 
 def test_the_toy_table_is_not_written(tmp_path, capsys):
