@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Bool, Float64, UInt8
 
 from irstd.data.sources import Origin
 from irstd.errors import DataError
 
+MAX_MARKS = 1 << 16
+"""Most marks of one image."""
+
 MAX_TESTS = 1 << 32
-"""Most tests of a pixel against an edge for one polygon: some seconds."""
+"""Most pixels that the marks of one image may cover, those of polygons once for each corner: some
+seconds."""
 
 Polygons = tuple[tuple[float, ...], ...]
 Mask = UInt8[np.ndarray, "h w"]
@@ -51,8 +55,10 @@ def draw(marks: Marks, shape: tuple[int, int]) -> Mask:
     From boxes and points this is a help for training, no ground truth of shape.
 
     Raises:
-        DataError: a mark lies outside the image, or the annotation claims another size.
+        DataError: a mark lies outside the image, the annotation claims another size, or drawing
+            it would take too long (`MAX_MARKS`, `MAX_TESTS`).
     """
+    _check_effort(marks, shape)
     if marks.size is not None and marks.size != shape:
         raise DataError(
             f"expected the image's size {shape[0]} x {shape[1]}, the annotation claims "
@@ -60,10 +66,8 @@ def draw(marks: Marks, shape: tuple[int, int]) -> Mask:
         )
     mask = np.zeros(shape, np.uint8)
     for outline in marks.outlines:
-        target = _outlined(outline, shape)
-        if not target.any():
+        if not _fill(mask, outline):
             raise DataError("expected outlines that enclose pixels, got one that encloses none")
-        mask |= target
     if marks.origin == "boxes":
         for top, left, bottom, right in pixel_boxes(marks, shape):
             rows = slice(int(top), max(int(np.ceil(bottom)), int(top) + 1))
@@ -72,6 +76,36 @@ def draw(marks: Marks, shape: tuple[int, int]) -> Mask:
         for row, col in centres(marks, shape):
             mask[round(row), round(col)] = 1
     return mask
+
+
+def _check_effort(marks: Marks, shape: tuple[int, int]) -> None:
+    """Refuse marks that would take more than seconds to draw, before any is drawn."""
+    count, tests = len(marks.places), 0
+    if marks.origin == "boxes" and count <= MAX_MARKS:
+        boxes = pixel_boxes(marks, shape)
+        tests = int(np.sum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
+    for outline in marks.outlines:
+        polygons = () if isinstance(outline, Runs) else outline
+        count += max(1, len(polygons))
+        tests += sum(len(p) // 2 * _area(p, shape) for p in polygons) or shape[0] * shape[1]
+    if count > MAX_MARKS or tests > MAX_TESTS:
+        raise DataError(
+            f"expected at most {MAX_MARKS} marks that cover {MAX_TESTS} pixels (of a polygon once "
+            f"for each corner), got {count} that cover {tests}"
+        )
+
+
+def _area(polygon: Sequence[float], shape: tuple[int, int]) -> int:
+    rows, cols = _window(polygon, shape)
+    return int((rows.stop - rows.start) * (cols.stop - cols.start))
+
+
+def _window(polygon: Sequence[float], shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the box around a polygon, inside the image."""
+    points = np.array(polygon, dtype=np.float64).reshape(-1, 2)[:, ::-1]
+    low = np.clip(np.floor(points.min(axis=0)), 0, shape).astype(int).tolist()
+    high = np.clip(np.ceil(points.max(axis=0)), low, shape).astype(int).tolist()
+    return slice(low[0], high[0]), slice(low[1], high[1])
 
 
 def centres(marks: Marks, shape: tuple[int, int]) -> list[tuple[float, float]]:
@@ -115,7 +149,9 @@ def pixel_boxes(marks: Marks, shape: tuple[int, int]) -> Float64[np.ndarray, "n 
     return clipped
 
 
-def _outlined(outline: Polygons | Runs, shape: tuple[int, int]) -> Mask:
+def _fill(mask: Mask, outline: Polygons | Runs) -> bool:
+    """Add the pixels of a target; tell whether there are any."""
+    shape = mask.shape
     if isinstance(outline, Runs):
         if outline.size != shape or sum(outline.lengths) != shape[0] * shape[1]:
             raise DataError(
@@ -123,29 +159,33 @@ def _outlined(outline: Polygons | Runs, shape: tuple[int, int]) -> Mask:
                 f"{sum(outline.lengths)} for {outline.size[0]} x {outline.size[1]}"
             )
         values = np.arange(len(outline.lengths), dtype=np.uint8) % 2
-        return np.repeat(values, outline.lengths).reshape(shape[1], shape[0]).T
-    mask = np.zeros(shape, np.uint8)
+        mask |= np.repeat(values, outline.lengths).reshape(shape[1], shape[0]).T
+        return any(outline.lengths[1::2])
+    filled = False
     for polygon in outline:
-        mask |= inside_polygon(polygon, shape)
-    return mask
+        window, inside = inside_polygon(polygon, shape)
+        mask[window] |= inside
+        filled |= bool(inside.any())
+    return filled
 
 
-def inside_polygon(corners: Sequence[float], shape: tuple[int, int]) -> Mask:
+def inside_polygon(
+    corners: Sequence[float], shape: tuple[int, int]
+) -> tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]:
     """Pixels whose centre lies in a polygon, by the even-odd rule; pixel x covers [x, x + 1).
 
     Args:
         corners: x0, y0, x1, y1, ... in pixels.
         shape: (height, width).
 
-    Raises:
-        DataError: more corners than can be tested in seconds (`MAX_TESTS`).
+    Returns:
+        Rows and columns of the box around it inside the image, and which of its pixels are inside.
     """
     points = np.array(corners, dtype=np.float64).reshape(-1, 2)
-    if len(points) * shape[0] * shape[1] > MAX_TESTS:
-        raise DataError(f"expected polygons of fewer corners for this image, got {len(points)}")
-    x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0])[:, None] + 0.5
-    inside = np.zeros(shape, dtype=bool)
+    window = _window(corners, shape)
+    y, x = (np.arange(side.start, side.stop) + 0.5 for side in window)
+    y, inside = y[:, None], np.zeros((len(y), len(x)), dtype=bool)
     for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
         if y0 != y1:
             inside ^= ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
-    return inside.astype(np.uint8)
+    return window, inside

@@ -32,6 +32,10 @@ MAX_PIXELS = 1 << 25
 """Most pixels that a file of a data set may claim (5792 x 5792): decoding such a file, with four
 channels of 16 bits, takes less than 1 GiB. The largest published image has 1918 x 1080."""
 
+SCAN, MAX_SCANS = b"\xff\xda", 100
+"""Marker of a JPEG's scan (ITU-T T.81, table B.1; coded data never hold it), and most scans that a
+file may have: each takes a pass over all pixels."""
+
 HEADERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (b"\x89PNG\r\n\x1a\n", PngImageFile),
     (b"\xff\xd8\xff", JpegImageFile),
@@ -174,11 +178,16 @@ def read_header(content: bytes) -> tuple[int, int]:
 
     Raises:
         DataError: no PNG, JPEG, BMP or TIFF, a damaged header, more than `MAX_PIXELS` (tiles and
-            strips of a TIFF count as well), more than 16 bits per channel, or several pages.
+            strips of a TIFF count as well), more than 16 bits per channel, several pages, or a
+            JPEG of more than `MAX_SCANS` scans.
     """
     kind = next((kind for first, kind in HEADERS if content.startswith(first)), None)
     if kind is None:
         raise DataError(_NO_IMAGE if content else _EMPTY)
+    if kind is JpegImageFile and content.count(SCAN) > MAX_SCANS:
+        raise DataError(
+            f"expected at most {MAX_SCANS} scans, got {content.count(SCAN)}; save it as PNG"
+        )
     try:
         with kind(io.BytesIO(content)) as header:
             width, height = header.size

@@ -4,7 +4,8 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import scipy.io
@@ -19,6 +20,19 @@ T = TypeVar("T")
 
 VARIABLE = "Mix"
 """Name of the array (frames, H, W); the last frame is the current one."""
+
+NUMERIC = {"double", "single", "logical"} | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+"""Classes of MATLAB whose arrays hold one number per element."""
+
+MAX_BYTES = 8 * MAX_PIXELS + (1 << 16)
+"""Most bytes of a file's arrays unpacked: doubles, and their headers."""
+
+HEADER_BYTES = 128
+LISTED = 5  # arrays that a message names
+PACKED = 15
+"""Type of a compressed element (MAT-File Format, level 5)."""
 
 REFUSALS = (MatReadError, ValueError, TypeError, KeyError, NotImplementedError, OSError)
 """What SciPy raises on files that it does not understand; it runs nothing in them."""
@@ -35,9 +49,10 @@ def decode_slice(content: bytes) -> Grey:
     """Current frame of a file, (H, W), uint8 or uint16.
 
     Raises:
-        DataError: no MATLAB file, no such array, more than `MAX_PIXELS`, or values that are
-            no whole grey values.
+        DataError: no MATLAB file, no or several such arrays, more than `MAX_PIXELS`, more than
+            `MAX_BYTES` unpacked, or values that are no whole grey values.
     """
+    _check_unpacked(content)
     shape = _read(lambda: _stated_shape(content))
     if len(shape) != 3 or int(np.prod(shape, dtype=object)) > MAX_PIXELS:
         raise DataError(
@@ -60,10 +75,26 @@ def _file(content: bytes) -> Any:
 
 
 def _stated_shape(content: bytes) -> tuple[int, ...]:
-    stated = {name: shape for name, shape, _ in scipy.io.whosmat(_file(content))}
-    if VARIABLE not in stated:
-        raise DataError(f"expected the array {VARIABLE}, got {', '.join(stated) or 'none'}")
-    return tuple(stated[VARIABLE])
+    stated = scipy.io.whosmat(_file(content))
+    shapes = [shape for name, shape, kind in stated if name == VARIABLE and kind in NUMERIC]
+    if len(shapes) != 1 or [name for name, *_ in stated].count(VARIABLE) != 1:
+        found = ", ".join(f"{name} ({kind})" for name, _, kind in stated[:LISTED])
+        raise DataError(f"expected one array {VARIABLE} of numbers, got {found or 'none'}")
+    return tuple(shapes[0])
+
+
+def _check_unpacked(content: bytes) -> None:
+    """Refuse a file whose compressed elements hold more than `MAX_BYTES`, unpacking no more."""
+    order: Literal["little", "big"] = "big" if content[126:128] == b"MI" else "little"
+    place, left = HEADER_BYTES, MAX_BYTES
+    while place + 8 <= len(content):
+        kind, size = (int.from_bytes(content[at : at + 4], order) for at in (place, place + 4))
+        if kind == PACKED:
+            unpacker = partial(zlib.decompressobj().decompress, max_length=left + 1)
+            left -= len(_read(partial(unpacker, content[place + 8 : place + 8 + size])))
+        if left < 0:
+            raise DataError(f"expected arrays of at most {MAX_BYTES} bytes, the file holds more")
+        place += 8 + size
 
 
 def _read(read: Callable[[], T]) -> T:

@@ -1,5 +1,6 @@
 """A video file with a folder of masks, one for each labelled frame."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,13 @@ from irstd.data.pixels import Grey, check_claim, to_grey
 from irstd.data.sources import Fault
 from irstd.data.tree import Tree
 from irstd.errors import DataError
+
+SIGNATURES = (
+    re.compile(rb"RIFF.{4}AVI ", re.DOTALL),
+    re.compile(rb".{4}(?:ftyp|moov|mdat|wide|free|skip)", re.DOTALL),
+    re.compile(rb"\x1aE\xdf\xa3"),
+)
+"""First bytes of AVI, of MP4 and MOV, and of Matroska and WebM."""
 
 VIDEO_FILE = r"[^/]+\.(?i:avi|mp4|mkv|mov|webm)"
 
@@ -40,11 +48,20 @@ def collect_video(tree: Tree) -> Found:
 def open_video(path: Path) -> cv2.VideoCapture:
     """Open a video, to be released by the caller.
 
+    Playlists are refused: they name other files, which would be opened too.
+
     Raises:
-        DataError: it is missing or no video, or its frames are too large.
+        DataError: it is missing or no AVI, MP4, MOV, Matroska or WebM file, or its frames are too
+            large.
     """
     if not path.is_file():
         raise DataError("expected a video, got no such file")
+    with path.open("rb") as file:
+        first = file.read(16)
+    if not any(signature.match(first) for signature in SIGNATURES):
+        raise DataError(
+            "expected a video (AVI, MP4, MOV, Matroska, WebM), got another kind of file"
+        )
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise DataError("expected a video, got a damaged file or an unknown codec")

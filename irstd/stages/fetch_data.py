@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 def fetch_data(root: Path, name: str, repository: str | None = None) -> Path:
     """Clone a data set's repository, unpack its archives and add it to the project.
 
-    The repository holds folders, zip archives of them, or both. The clone is removed at the end.
+    The repository holds folders, zip archives of them, or both; links in it are not followed. The
+    clone is removed at the end.
 
     Args:
         root: the project's folder.
@@ -47,7 +48,7 @@ def fetch_data(root: Path, name: str, repository: str | None = None) -> Path:
         tree = scan(clone)
         for file in tree.files:
             path = tree.root / file
-            if path.suffix == ".zip" and not path.is_symlink():
+            if path.suffix == ".zip":
                 log.info("unpack %s", file)
                 unpack(path, path.parent)
                 path.unlink()
@@ -58,8 +59,20 @@ def _clone(address: str, folder: Path) -> None:
     if shutil.which("git") is None:
         raise DataError("expected git to clone the repository; install it, or clone it by hand")
     log.info("clone %s", address)
+    # Links become plain files: an archive beside a link could be unpacked through it.
     done = subprocess.run(
-        ["git", "clone", "--depth", "1", "--quiet", "--", address, str(folder)],
+        [
+            "git",
+            "-c",
+            "core.symlinks=false",
+            "clone",
+            "--depth",
+            "1",
+            "--quiet",
+            "--",
+            address,
+            str(folder),
+        ],
         env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
         capture_output=True,
         text=True,

@@ -9,7 +9,7 @@ from irstd.data.entries import Contents
 from irstd.data.faults import FaultLog, read_images
 from irstd.data.layouts import open_contents
 from irstd.data.listing import Listed
-from irstd.data.marks import inside_polygon
+from irstd.data.marks import Marks, Runs, draw, inside_polygon
 from irstd.data.sources import RawImage
 from irstd.errors import DataError
 from tests.folders import BOX, write_grey, write_text
@@ -170,6 +170,23 @@ def test_a_table_that_is_no_table_is_a_fault(tmp_path: Path) -> None:
     assert "field larger than field limit" in found
 
 
-def test_outlines_that_take_too_long_are_refused() -> None:
-    with pytest.raises(DataError, match="expected polygons of fewer corners"):
-        inside_polygon([0.0, 1.0] * 5000, (1024, 1024))
+@pytest.mark.parametrize(
+    "marks",
+    [
+        Marks("boxes", ((0.0, 0.0, 1.0, 1.0),) * 1100, are_fractions=True),
+        Marks("boxes", ((0.0, 0.0, 1.0, 1.0),) * 65_537),
+        Marks("pixels", outlines=((((0.0, 0.0, 2000.0, 2000.0) * 600),),)),
+        Marks("pixels", outlines=(Runs((2048, 2048), (0, 2048 * 2048)),) * 1100),
+    ],
+    ids=["large boxes", "many boxes", "corners", "runs"],
+)
+def test_marks_that_take_too_long_are_refused_before_any_is_drawn(marks: Marks) -> None:
+    with pytest.raises(DataError, match="expected at most 65536 marks that cover 4294967296"):
+        draw(marks, (2048, 2048))
+
+
+def test_a_polygon_is_tested_in_its_own_box_only() -> None:
+    window, inside = inside_polygon([3.0, 2.0, 6.0, 2.0, 6.0, 4.0, 3.0, 4.0], (5, 5))
+    assert window == (slice(2, 4), slice(3, 5))
+    assert inside.all()
+    assert inside_polygon([-9.0, -9.0, -7.0, -9.0, -7.0, -7.0], (5, 5))[1].size == 0

@@ -1,3 +1,4 @@
+import io
 import re
 import struct
 from collections.abc import Callable
@@ -224,3 +225,13 @@ def test_the_stated_size_is_the_decoded_one(
 def test_headers_without_a_size_are_refused(content: bytes) -> None:
     with pytest.raises(DataError, match=r"expected (an image|a PNG), "):
         read_header(content)
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_before_decoding() -> None:
+    file = io.BytesIO()
+    Image.fromarray(GREY8).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    assert read_header(content) == GREY8.shape
+    last = content[content.rindex(b"\xff\xda") : -2]
+    with pytest.raises(DataError, match="expected at most 100 scans, got 2"):
+        read_header(content[:-2] + 200 * last + content[-2:])

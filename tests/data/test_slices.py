@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,19 @@ def mat(**arrays: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def cell(inner: np.ndarray) -> np.ndarray:
+    values = np.empty((1, 1, 1), dtype=object)
+    values[0, 0, 0] = inner
+    return values
+
+
+def bomb(size: int) -> bytes:
+    """A compressed element that holds many zeros."""
+    packer = zlib.compressobj()
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(size >> 20)) + packer.flush()
+    return struct.pack("<II", 15, len(packed)) + packed
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
 def test_the_last_slice_is_the_current_frame(tmp_path: Path, dtype: type) -> None:
     folder = tmp_path / "Sequence47"
@@ -40,7 +55,10 @@ def test_the_last_slice_is_the_current_frame(tmp_path: Path, dtype: type) -> Non
         (b"", "expected a MATLAB file"),
         (b"no matrix" * 40, "expected a MATLAB file"),
         (mat(Mix=FRAMES)[:200], "expected a MATLAB file"),
-        (mat(other=FRAMES), "expected the array Mix, got other"),
+        (mat(other=FRAMES), r"expected one array Mix of numbers, got other \(int64\)"),
+        (mat(Mix=cell(FRAMES)), r"expected one array Mix of numbers, got Mix \(cell\)"),
+        (mat(Mix=FRAMES) + mat(Mix=FRAMES)[128:], r"got Mix \(int64\), Mix \(int64\)"),
+        (mat(Mix=FRAMES) + bomb(1 << 30), "expected arrays of at most 268500992 bytes"),
         (mat(Mix=FRAMES[0]), r"got the shape \(24, 32\)"),
         (mat(Mix=FRAMES / 255.0), "expected whole grey values from 0 to 255"),
         (mat(Mix=np.full((1, 8, 8), np.nan)), "expected whole grey values"),

@@ -48,8 +48,19 @@ def test_a_mask_without_frame_is_a_fault(folder: Path) -> None:
 
 
 def test_a_damaged_video_is_a_fault_of_every_frame(folder: Path) -> None:
-    (folder / "clip.avi").write_bytes(b"no video")
+    (folder / "clip.avi").write_bytes(b"RIFF\0\0\0\0AVI no video")
     images, reasons = read(open_contents(folder))
     assert images == {}
     assert len(reasons) == 2
     assert set(reasons) == {"expected a video, got a damaged file or an unknown codec"}
+
+
+def test_a_playlist_is_not_opened(folder: Path) -> None:
+    (folder / "clip.avi").rename(folder / "clip.bin")
+    (folder / "clip.mp4").write_text("ffconcat version 1.0\nfile clip.bin\n")
+    images, reasons = read(open_contents(folder))
+    assert images == {}
+    assert (
+        reasons
+        == ["expected a video (AVI, MP4, MOV, Matroska, WebM), got another kind of file"] * 2
+    )

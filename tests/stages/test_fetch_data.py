@@ -61,6 +61,20 @@ def test_an_archive_that_escapes_changes_nothing(published: Path, root: Path) ->
     assert list(root.iterdir()) == []
 
 
+def test_an_archive_is_not_unpacked_through_a_link(
+    published: Path, root: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (published / "extra").symlink_to(elsewhere)
+    with zipfile.ZipFile(published / "extra.zip", "w") as archive:
+        archive.writestr("extra/owned.txt", b"x")
+    with pytest.raises(DataError):
+        fetch_data(root, "sirst", commit(published))
+    assert list(elsewhere.iterdir()) == []
+    assert list(root.iterdir()) == []
+
+
 def test_what_cannot_be_cloned_says_why(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"could not be cloned:\n.*nowhere"):
         fetch_data(root, "sirst", (tmp_path / "nowhere").as_uri())
