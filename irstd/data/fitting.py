@@ -1,4 +1,4 @@
-"""Images brought to one size: bilinearly, and by the *fill* unification of ISPANet, section III."""
+"""Images brought to one size: by interpolation, by averages, by ISPANet's *fill* (section III)."""
 
 import cv2
 import numpy as np
@@ -21,6 +21,30 @@ def resize_bilinear(
         return plane
     resized: Float32[np.ndarray, ...] = cv2.resize(
         plane, (size[1], size[0]), interpolation=cv2.INTER_LINEAR
+    )
+    return resized
+
+
+def resize_averaged(
+    plane: Float32[np.ndarray, "h w"], size: tuple[int, int]
+) -> Float32[np.ndarray, "..."]:
+    """Average over areas along sides that shrink, interpolate linearly along sides that grow.
+
+    For scales that are drawn, and for comparisons across sizes: they stand for sizes at which
+    scenes are met, and an average keeps of a target of few pixels what a sensor would, wherever it
+    stands. A size that inference brings images to is reached as there, by `resize_bilinear`.
+
+    Args:
+        plane: (H, W), any range.
+        size: (height, width) of the result.
+    """
+    rows, cols = plane.shape
+    if size[0] >= rows and size[1] >= cols:
+        return resize_bilinear(plane, size)
+    if size[0] > rows or size[1] > cols:  # OpenCV averages where both sides shrink, or neither
+        plane = resize_bilinear(plane, (max(size[0], rows), max(size[1], cols)))
+    resized: Float32[np.ndarray, ...] = cv2.resize(
+        plane, (size[1], size[0]), interpolation=cv2.INTER_AREA
     )
     return resized
 

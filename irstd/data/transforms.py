@@ -26,7 +26,7 @@ from irstd.config import (
     ShorterSideParams,
     StretchParams,
 )
-from irstd.data.fitting import resize_bilinear
+from irstd.data.fitting import resize_averaged, resize_bilinear
 from irstd.data.pixels import to_unit
 
 Frames = Float32[np.ndarray, "t rows cols"]
@@ -144,21 +144,6 @@ def draw_window(
         most = [min(most[k], point[k]) for k in (0, 1)]
     top, left = rng.integers(least, most, endpoint=True)
     return np.s_[top : top + lengths[0], left : left + lengths[1]], size
-
-
-def resize_averaged(plane: Float32[np.ndarray, "h w"], size: Size) -> Mask:
-    """Average over areas along sides that shrink, interpolate linearly along sides that grow.
-
-    For scales that are drawn: they stand for sizes at which scenes are met, and an average keeps of
-    a target of few pixels what a sensor would, wherever it stands. A size that inference brings
-    images to is reached as there, by `resize_bilinear`.
-    """
-    rows, cols = plane.shape
-    if size[0] >= rows and size[1] >= cols:
-        return resize_bilinear(plane, size)
-    if size[0] > rows or size[1] > cols:  # OpenCV averages where both sides shrink, or neither
-        plane = resize_bilinear(plane, (max(size[0], rows), max(size[1], cols)))
-    return cv2.resize(plane, (size[1], size[0]), interpolation=cv2.INTER_AREA)
 
 
 def resize_mask(mask: UInt8[np.ndarray, "h w"], size: Size, resize: Resize) -> Mask:

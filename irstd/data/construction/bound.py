@@ -22,7 +22,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.spatial import KDTree
 
-from irstd.data.construction.ssim import C1, C2, RADIUS_PX, STRIP_ROWS, Image, window_statistics
+from irstd.data.construction.spread import spread
+from irstd.data.construction.ssim import C1, C2, STRIP_ROWS, Image, window_statistics
 
 CELLS = 4
 """The proposal compares the mean deviation in at most this many cells along each axis."""
@@ -52,14 +53,12 @@ class Summaries:
 
     Args:
         images: (H, W) each, at least 11 x 11.
+        workers: threads that read them; None for one per core.
     """
 
-    def __init__(self, images: Sequence[Image]) -> None:
+    def __init__(self, images: Sequence[Image], workers: int | None = 1) -> None:
         """Read each image once."""
-        counts = (-(-(side - 2 * RADIUS_PX) // STRIP_ROWS) for side in images[0].shape)
-        means = np.empty((len(images), 5, *counts))
-        for place, image in enumerate(images):
-            means[place] = _block_sums(image)
+        means = np.stack(spread(_block_sums, images, workers))
         self.windows: Float64[np.ndarray, "strips columns"] = means[0, -1].copy()
         means /= self.windows
         self.mean, self.square, self.deviation, self.variance = (means[:, k] for k in range(4))

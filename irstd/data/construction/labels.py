@@ -51,16 +51,15 @@ def class_balance(index: pd.DataFrame, classes: Mapping[str, str]) -> dict[str, 
 
     Returns:
         images: number per class, `unknown` for backgrounds without one; shares: of the images that
-        have a class; imbalance: largest number over smallest, among the classes given, infinite if
-        one of them is empty and NaN if all are.
+        have a class; imbalance: largest number over smallest, among the classes given, NaN if one
+        of them is empty.
     """
     names = index["background"].map(classes).fillna(UNKNOWN)
     counts = {name: int((names == name).sum()) for name in sorted(set(classes.values()))}
     known = sum(counts.values())
     smallest, largest = min(counts.values(), default=0), max(counts.values(), default=0)
-    ratio = largest / smallest if smallest else np.inf
     return {
         "images": counts | {UNKNOWN: len(index) - known},
         "shares": {name: count / known if known else np.nan for name, count in counts.items()},
-        "imbalance": ratio if known else np.nan,
+        "imbalance": largest / smallest if smallest else np.nan,
     }

@@ -1,20 +1,42 @@
 """Which images of a source enter the data set that is built: samples of sequences, no near ones."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from tqdm import tqdm
 
-from irstd.data.construction.near import NearImages
+from irstd.data.construction.near import NearImages, similarity
+from irstd.data.construction.ssim import SIDE_PX
 from irstd.data.pixels import Grey, to_unit
 
 SIMPLE, COMPLEX = "simple", "complex"
 
 CANNY_LOW, CANNY_HIGH = 50, 100
 """Thresholds of Canny's gradient on 8-bit grey values, for the share of edge pixels."""
+
+CLOSEST = 8
+"""Kept images, the likeliest ones, of which the most similar one is named."""
+
+PAIRS = 200
+"""Pairs of images whose mean similarity is measured."""
+
+
+class Near(NamedTuple):
+    """The kept image that another one nearly equals.
+
+    Attributes:
+        position: of the kept image.
+        ssim: of both.
+        limit: that it exceeds.
+    """
+
+    position: int
+    ssim: float
+    limit: float
 
 
 def every_nth(index: pd.DataFrame, step: int) -> Int64[np.ndarray, " k"]:
@@ -58,21 +80,59 @@ def background_kind(
 
 
 def choose_distinct(
-    near: NearImages, kinds: Sequence[str], thresholds: Mapping[str, float]
-) -> list[int | None]:
+    images: Sequence[Grey],
+    near: NearImages,
+    kinds: Sequence[str],
+    thresholds: Mapping[str, float],
+) -> list[Near | None]:
     """Drop each image that nearly equals one kept before it (ISPANet, section III).
 
     Args:
-        near: the images.
+        images: (H, W) each.
+        near: the same, summarised.
         kinds: background of each, see `background_kind`.
         thresholds: for each kind the SSIM with a kept image above which one is dropped.
 
     Returns:
-        For each image the position of the kept one that it nearly equals, None if it is kept.
+        For each image the most similar of the first `CLOSEST` kept ones that it nearly equals,
+        None if it is kept.
     """
-    kept = np.zeros(len(kinds), dtype=bool)
-    partners: list[int | None] = []
-    for position, kind in enumerate(tqdm(kinds, desc="build: compare", unit="image")):
-        partners.append(next(near.partners(position, thresholds[kind], kept), None))
-        kept[position] = partners[-1] is None
-    return partners
+    limits = [thresholds[kind] for kind in kinds]
+    chosen: list[Near | None] = []
+    found = tqdm(near.distinct(limits, CLOSEST), "build: compare", len(kinds), unit="image")
+    for position, others in enumerate(found):
+        partners = [
+            Near(other, similarity(images[position], images[other]), limits[position])
+            for other in others
+        ]
+        chosen.append(max(partners, key=lambda partner: partner.ssim, default=None))
+    return chosen
+
+
+def mean_similarity(
+    images: Sequence[Grey],
+    among: Bool[np.ndarray, " n"],
+    pairs: int = PAIRS,
+    seed: int = 0,
+) -> float:
+    """Mean SSIM of a sample of pairs of different images (ISPANet, section III, gives such means).
+
+    A pair is the first two of a random order, so samples among all and among most images share
+    most pairs.
+
+    Args:
+        images: (H, W) each; those too small for a window of SSIM are left out.
+        among: whether each image counts.
+        pairs: how many are drawn.
+        seed: of the orders.
+
+    Returns:
+        In [-1, 1]; NaN without two images.
+    """
+    present = among & np.array([min(image.shape) >= SIDE_PX for image in images], dtype=bool)
+    if np.count_nonzero(present) < 2:
+        return float("nan")
+    rng = np.random.default_rng(seed)
+    orders = (rng.permutation(len(images)) for _ in range(pairs))
+    drawn = (order[present[order]][:2].tolist() for order in orders)
+    return float(np.mean([similarity(images[i], images[j]) for i, j in drawn]))

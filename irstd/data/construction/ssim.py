@@ -27,7 +27,8 @@ C1, C2 = 0.01**2, 0.03**2
 STRIP_ROWS = 32
 """Rows of windows between two looks at a decision."""
 
-Map = Float64[np.ndarray, "h w"]
+Map = Float64[np.ndarray, "rows cols"]
+"""A value per window."""
 Image = Shaped[np.ndarray, "h w"]
 """Grey values as `to_unit` takes them."""
 
@@ -77,7 +78,7 @@ def similar(
     if missing is None:
         missing = np.zeros(-(-rows // STRIP_ROWS))
     allowance = (1.0 - threshold) * rows * cols - missing.sum()
-    for strip in np.argsort(-missing, kind="stable"):
+    for strip in np.argsort(-missing, kind="stable").tolist():
         strip_windows = min(STRIP_ROWS, rows - strip * STRIP_ROWS) * cols
         allowance -= strip_windows - _strip_sum(first, second, strip) - missing[strip]
         if allowance <= 0.0:
@@ -114,7 +115,7 @@ def _similarities(first: Image, second: Image) -> Map:
     return np.asarray(numerator / ((squares + C1) * (variances + C2)))
 
 
-def _windowed(values: Map) -> Map:
+def _windowed(values: Float64[np.ndarray, "h w"]) -> Map:
     """Weighted mean over each window inside the array."""
     inside = slice(RADIUS_PX, -RADIUS_PX)
     return np.asarray(cv2.sepFilter2D(values, cv2.CV_64F, WEIGHTS, WEIGHTS)[inside, inside])

@@ -32,9 +32,11 @@ def test_balance_of_the_sirst_family() -> None:
     assert balance["imbalance"] == 997 / 102
 
 
-def test_an_absent_class_is_infinitely_rare_and_no_class_is_undefined() -> None:
+def test_without_images_of_a_class_the_imbalance_is_undefined() -> None:
     classes = {"sky": "aerial", "sea": "maritime"}
-    assert class_balance(pd.DataFrame({"background": ["sky"]}), classes)["imbalance"] == math.inf
+    one_class = class_balance(pd.DataFrame({"background": ["sky"]}), classes)
+    assert math.isnan(one_class["imbalance"])
+    assert one_class["shares"] == {"aerial": 1.0, "maritime": 0.0}
     nothing = class_balance(pd.DataFrame({"background": [None]}), classes)
     assert math.isnan(nothing["imbalance"])
     assert math.isnan(nothing["shares"]["aerial"])

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from irstd.data.construction.relabel import lpd, propose, side_by_side
+from irstd.data.construction.relabel import compose, lpd, propose, side_by_side
+from irstd.data.index import label_targets
 
 
 def _scene(sign: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -54,12 +55,49 @@ def test_what_does_not_end_near_the_label_is_not_proposed() -> None:
 def test_another_target_is_never_part_of_a_proposal() -> None:
     image, mask = _scene()
     image[30:33, 43:46], mask[30:33, 43:46] = 250, 1
-    proposals = list(propose(image, mask))
+    proposals = propose(image, mask)
     assert [one.target for one in proposals] == [0, 1]
     whole = [np.zeros_like(mask), np.zeros_like(mask)]
     for one, place in zip(proposals, whole, strict=True):
         place[one.window][one.new] = 1
     assert not (whole[0] & whole[1]).any()
+
+
+def _pair(distance: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two points behind an optic, each with a label of 3 x 3."""
+    points, mask = np.zeros((50, 60)), np.zeros((50, 60), np.uint8)
+    for col in (25, 25 + distance):
+        points[25, col], mask[24:27, col - 1 : col + 2] = 1.0, 1
+    image = 50 + 150 * 2 * np.pi * 4 * ndimage.gaussian_filter(points, 2.0)
+    return np.round(image).astype(np.uint8), mask
+
+
+@pytest.mark.parametrize("distance", range(4, 12))
+def test_two_near_targets_stay_two(distance: int) -> None:
+    image, mask = _pair(distance)
+    proposals = propose(image, mask)
+    composed = compose(mask, proposals)
+    assert label_targets(composed)[1] == 2
+    assert composed.sum() == sum(one.new.sum() for one in proposals)
+
+
+def test_near_targets_grow_up_to_the_surroundings_of_each_other() -> None:
+    first, second = propose(*_pair(6))
+    assert (first.status, second.status) == ("proposed", "proposed")
+    assert first.new.sum() > 9
+    assert second.new.sum() > 9
+
+
+def test_proposals_that_touch_are_withdrawn() -> None:
+    _, mask = _pair(9)
+    bar = np.zeros(mask.shape)
+    bar[23:28, 22:38] = 150.0  # one bright object with two labels
+    image = np.round(50 + ndimage.gaussian_filter(bar, 0.8)).astype(np.uint8)
+    first, second = propose(image, mask)
+    assert (first.status, second.status) == ("withdrawn", "withdrawn")
+    np.testing.assert_array_equal(first.new, first.old)
+    assert first.verdict == second.verdict == "undefined"
+    np.testing.assert_array_equal(compose(mask, [first, second]), mask)
 
 
 def test_lpd_by_hand() -> None:

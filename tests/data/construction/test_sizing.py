@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from irstd.data.construction.sizing import largest_crop, unify
+from irstd.data.fitting import fill_mask
 from irstd.errors import DataError
 
 
@@ -55,5 +56,31 @@ def test_native_changes_nothing() -> None:
 
 def test_a_target_that_would_vanish_is_an_error() -> None:
     mask = _mask((400, 500), (1, 1, 2, 2), (200, 200, 240, 240))
-    with pytest.raises(DataError, match="fill to 32 x 40 would turn 2 targets into 1"):
+    with pytest.raises(DataError, match="fill to 32 x 40: of 2 targets 1 would vanish; choose a"):
         unify(np.zeros((400, 500), np.uint8), mask, "fill", (32, 40))
+
+
+@pytest.mark.parametrize("method", ["fill", "crop"])
+def test_each_target_is_followed_by_itself(method: str) -> None:
+    mask = _mask((80, 100), (10, 11, 11, 12), (40, 40, 50, 46), (40, 54, 50, 60))
+    mask[44, 46:54] = 1  # joins the two squares by a line that every second pixel skips
+    with pytest.raises(DataError, match=r"of 2 targets 1 would vanish, 1 would split; choose a"):
+        unify(np.zeros((80, 100), np.uint8), mask, method, (40, 50))
+
+
+def test_targets_that_would_merge_are_an_error() -> None:
+    mask = _mask((80, 100), (10, 10, 20, 17), (10, 18, 20, 27))
+    with pytest.raises(DataError, match="of 2 targets 2 would merge; choose a larger size"):
+        unify(np.zeros((80, 100), np.uint8), mask, "fill", (20, 25))
+
+
+def test_the_mask_of_fill_is_that_of_training() -> None:
+    mask = _mask((60, 90), (20, 40, 26, 47), (1, 80, 9, 88))
+    _, shaped = unify(np.zeros((60, 90), np.uint8), mask, "fill", (128, 160))
+    np.testing.assert_array_equal(shaped, fill_mask(mask, (128, 160)))
+
+
+@pytest.mark.parametrize("size", [(32, 8192), (8192, 32)])
+def test_a_crop_without_pixels_is_an_error(size: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match="128 x 100 px have no crop as narrow as"):
+        unify(np.zeros((128, 100), np.uint8), _mask((128, 100)), "crop", size)
