@@ -8,7 +8,8 @@ BT.601-7, section 2.5.1, in integers, so that equal channels keep their value in
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -172,7 +173,8 @@ def count_pages(path: Path) -> int:
         DataError: OpenCV refuses the file.
     """
     try:
-        return cv2.imcount(str(path))
+        with _quiet():
+            return cv2.imcount(str(path))
     except cv2.error as error:
         raise _refused(error) from error
 
@@ -195,7 +197,8 @@ def _decode(content: bytes) -> Shaped[np.ndarray, "..."]:
     if not content:
         raise DataError("expected an image, but the file is empty; copy it again")
     try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        with _quiet():
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise _refused(error) from error
     if pixels is None:
@@ -205,6 +208,17 @@ def _decode(content: bytes) -> Shaped[np.ndarray, "..."]:
         )
     _check_depth(pixels)
     return pixels
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV writes nothing of its own about a damaged file: our message says it."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def _one_channel(pixels: Shaped[np.ndarray, "..."], what: str) -> Grey:
