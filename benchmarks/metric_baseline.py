@@ -1,9 +1,9 @@
 """The loop of one published code and an OpenCV pass over the same images, timed side by side.
 
-They tell whether the loop is a fair baseline: both should take what they took elsewhere. The times
-depend on the libraries, so an interpreter with others can be asked too; this file therefore imports
-nothing of `irstd`. By the wall clock they also depend on what else runs, so both are timed once
-more on a core that other programs keep busy.
+They are for comparison with times measured elsewhere. Those depend on the libraries, so an
+interpreter with others can be asked too; this file therefore imports nothing of `irstd`. By the
+wall clock they also depend on what else runs, so both are timed once more on a core that they share
+with busy programs (Linux).
 Run: python -m benchmarks.metric_baseline IMAGES.npz
 """
 
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,12 +34,18 @@ Input = TypeVar("Input")
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = 3
 RIVALS = 4  # busy programs on the same core
-RIVAL = "import numpy as np\nx = np.zeros(4_000_000)\nwhile True: x += 1"
+RIVAL = """
+import os, numpy as np
+parent, x = os.getppid(), np.zeros(4_000_000)
+while os.getppid() == parent:
+    x += 1
+"""
 LIBRARIES = {
     "OpenCV": "opencv-python-headless",
     "NumPy": "numpy",
     "scikit-image": "scikit-image",
     "torch": "torch",
+    "SciPy": "scipy",
 }
 
 
@@ -51,7 +57,7 @@ class Baseline:
         libraries: what ran, with versions.
         loop: IoU, recall, P_d and F_a by BasicIRSTD's loop, processor time.
         opencv: P_d and F_a by OpenCV's labelling with areas and centroids, processor time.
-        loop_busy: the loop by the wall clock on a core with `RIVALS` other busy programs.
+        loop_busy: the loop by the wall clock on a core shared with `RIVALS` busy programs.
         opencv_busy: the same of the OpenCV pass.
     """
 
@@ -100,16 +106,14 @@ def wall(function: Callable[[Sequence[Input]], object], images: Sequence[Input])
 def busy_core() -> Iterator[None]:
     """Run on one core, which busy programs share (Linux)."""
     cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    rivals = [subprocess.Popen([sys.executable, "-c", RIVAL]) for _ in range(RIVALS)]
-    try:
+    with ExitStack() as ends:
+        ends.callback(os.sched_setaffinity, 0, cores)
+        os.sched_setaffinity(0, {min(cores)})
+        for _ in range(RIVALS):
+            rival = ends.enter_context(subprocess.Popen([sys.executable, "-c", RIVAL]))
+            ends.callback(rival.kill)
         time.sleep(1)  # until they are at work
         yield
-    finally:
-        for rival in rivals:
-            rival.kill()
-            rival.wait()
-        os.sched_setaffinity(0, cores)
 
 
 def one_thread() -> None:
@@ -124,7 +128,10 @@ def baseline(images: Sequence[Image]) -> Baseline:
     loop, opencv = best(basicirstd_code, tensors), best(opencv_code, images)
     with busy_core():
         busy = wall(basicirstd_code, tensors), wall(opencv_code, images)
-    libraries = ", ".join(f"{name} {version(package)}" for name, package in LIBRARIES.items())
+    python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    libraries = ", ".join(
+        [*(f"{name} {version(package)}" for name, package in LIBRARIES.items()), python]
+    )
     return Baseline(libraries, loop / len(images), opencv / len(images), *busy)
 
 

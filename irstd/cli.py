@@ -92,7 +92,10 @@ def evaluate(
     ] = None,
     split: Annotated[
         Path | None,
-        typer.Option(help="Text file, one ID a line: only these of --images, --masks and maps."),
+        typer.Option(
+            help="Text file, one ID a line (path in --images, without suffix), each once: only "
+            "these of --images, --masks and maps."
+        ),
     ] = None,
     convention: Annotated[
         str | None,

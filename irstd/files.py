@@ -175,7 +175,7 @@ def read_json(path: Path, made_by: str) -> dict[str, Any]:
         raise DataError(f"{path}: not found; run `{made_by}` first")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # too deeply nested
         raise DataError(f"{path}: not valid JSON ({error}); run `{made_by}` again") from error
     if not isinstance(content, dict):
         raise DataError(

@@ -230,7 +230,10 @@ def test_a_missing_file_names_the_command(tmp_path: Path) -> None:
         read_json(tmp_path / "metrics.json", "irstd evaluate x")
 
 
-@pytest.mark.parametrize(("text", "fault"), [("{", "not valid JSON"), ("[1]", "got list")])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("{", "not valid JSON"), ("[" * 100_000, "not valid JSON"), ("[1]", "got list")],
+)
 def test_a_damaged_file_names_the_command(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(DataError, match=rf"{fault}.*run `irstd train` again"):

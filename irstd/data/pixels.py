@@ -8,7 +8,8 @@ BT.601-7, section 2.5.1, in integers, so that equal channels keep their value in
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -227,7 +228,8 @@ def count_pages(path: Path) -> int:
         DataError: OpenCV refuses the file.
     """
     try:
-        return cv2.imcount(str(path))
+        with _quiet():
+            return cv2.imcount(str(path))
     except cv2.error as error:
         raise _refused(error) from error
 
@@ -261,13 +263,25 @@ def _decode(content: bytes) -> Shaped[np.ndarray, "..."]:
     if not content:
         raise DataError(_EMPTY)
     try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        with _quiet():
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise _refused(error) from error
     if pixels is None:
         raise DataError(_NO_IMAGE)
     _check_depth(pixels)
     return pixels
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV writes nothing of its own about a damaged file: our message says it."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def _one_channel(pixels: Shaped[np.ndarray, "..."], what: str) -> Grey:

@@ -32,7 +32,7 @@ class Folders:
         images: with one file per image; its relative path without suffix is the image's id.
         masks: with one file per image, named after it, see `MASK_ENDINGS`.
         empty: with images that hold no target and need no mask.
-        split: text file with one id a line: of `images` and `masks` only these count.
+        split: text file with one id a line, each once: of `images` and `masks` only these count.
     """
 
     images: Path | None = None
@@ -41,18 +41,18 @@ class Folders:
     split: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse images without masks, masks or a list without images, and nothing at all.
+        """Refuse a list or masks without images, images without masks, and nothing at all.
 
         Raises:
             ConfigError: so it is.
         """
+        if self.split is not None and self.images is None:
+            raise ConfigError(f"--split {self.split}: expected --images, of which it lists some")
         if (self.images is None) != (self.masks is None) or (self.images or self.empty) is None:
             raise ConfigError(
                 "expected --images with --masks, --empty for images without any target, or both; "
                 f"got --images {self.images}, --masks {self.masks}, --empty {self.empty}"
             )
-        if self.split is not None and self.images is None:
-            raise ConfigError(f"--split {self.split}: expected --images, of which it lists some")
 
     @property
     def given(self) -> list[Path]:
@@ -70,8 +70,8 @@ def read_folders(folders: Folders) -> Iterator[RawImage]:
 
     Raises:
         DataError: a folder is missing or empty, an image has no mask or several, a mask no image,
-            two images one name, an id of the list no image (before the first image comes); a file
-            is unreadable or a mask not binary (when its turn comes).
+            two images one name, an id of the list no image or it is there twice (before the first
+            image comes); a file is unreadable or a mask not binary (when its turn comes).
     """
     images = _listed(_one_each(folders.images), folders)
     empty = _one_each(folders.empty)
@@ -130,13 +130,21 @@ def _listed(images: dict[str, Path], folders: Folders) -> dict[str, Path]:
     if folders.split is None:
         return images
     try:
-        ids = set(parse_list(folders.split.read_text(encoding="utf-8-sig")))
+        counts = Counter(parse_list(folders.split.read_text(encoding="utf-8-sig")))
     except (UnicodeDecodeError, OSError) as error:
         raise DataError(f"{folders.split}: expected text with one id a line: {error}") from error
-    refuse(f"{folders.split}: ids without an image in {folders.images}", ids - set(images))
-    if not ids:
+    if not counts:
         raise DataError(f"{folders.split}: expected one id a line, the file is empty")
-    return {id: path for id, path in images.items() if id in ids}
+    refuse(
+        f"{folders.split}: expected relative paths without suffix (sky/1 for sky/1.png), got ids "
+        f"without an image in {folders.images}",
+        counts.keys() - images.keys(),
+    )
+    refuse(
+        f"{folders.split}: expected each id once, got several times",
+        [id for id, count in counts.items() if count > 1],
+    )
+    return {id: path for id, path in images.items() if id in counts}
 
 
 def _pair(

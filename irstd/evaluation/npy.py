@@ -74,7 +74,7 @@ def map_npy(path: Path, header: NpyHeader) -> Shaped[np.ndarray, "..."]:
     """
     try:
         return np.memmap(path, header.dtype, "r", header.offset, header.shape, header.order)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # too long, or too long for any machine
         raise DataError(
             f"expected {header.shape} values of {header.dtype}, but it ends before: copy it again"
         ) from error

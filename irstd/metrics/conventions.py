@@ -8,74 +8,15 @@ counts in `irstd.metrics.counts`, match rules in `irstd.metrics.rules`, figures 
 `opdc_exact` have no known defect.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Literal
+from dataclasses import replace
 
 from irstd.errors import ConfigError
-from irstd.metrics.defects import DEFECTS
-from irstd.metrics.figures import BINS, COLUMNS, Figure, Harmonic, Ratio, RocArea, Total
+from irstd.metrics.convention import Convention, Sweep, of_logits
+from irstd.metrics.figures import Figure, Harmonic, Ratio, RocArea, Total
 
-Rule = Literal[
-    "nearest", "first_fit", "half_diameter", "corner_window", "box_centres", "opdc", "opdc_exact"
-]
+__all__ = ["CONVENTIONS", "ISPANET", "OPDC", "SMOOTH", "Convention", "find_convention"]
+
 SMOOTH = 1e-3  # added to the denominators of published ROC curves
-
-
-@dataclass(frozen=True)
-class Convention:
-    """How one paper or code counts.
-
-    Attributes:
-        source: where the convention is described.
-        figures: its figures by key.
-        published_names: the names that the published code uses, each with the key of `figures`.
-        defects: keys of `DEFECTS` of that code.
-        rule: how targets and predicted components are paired, see `irstd.metrics.rules`; None if
-            they are not.
-        distance_px: limit of that rule in pixels; infinite where it has none.
-        distance_open: whether a user may choose another distance.
-        eight_bit: the probability is rounded to a multiple of 1/255 and a pixel is predicted at or
-            above the threshold; otherwise strictly above it, without rounding.
-        targets_only: images without target count as images and in no other way.
-        sized: its false alarms are divided by the area of images of one square size, which a user
-            may state to have it checked.
-        curve_steps: number of steps of its ROC curve between the thresholds 0 and 1.
-    """
-
-    source: str
-    figures: Mapping[str, Figure]
-    published_names: Mapping[str, str]
-    defects: tuple[str, ...] = ()
-    rule: Rule | None = None
-    distance_px: float = float("inf")
-    distance_open: bool = False
-    eight_bit: bool = False
-    targets_only: bool = False
-    sized: bool = False
-    curve_steps: int | None = None
-
-    @cached_property
-    def counted(self) -> tuple[str, ...]:
-        """Names of the counts of an image that its figures need, of COLUMNS."""
-        needed = frozenset().union(*(figure.columns for figure in self.figures.values()))
-        return tuple(name for name in COLUMNS if name in needed)
-
-    @property
-    def binned(self) -> bool:
-        """Whether its figures need the histogram of BINS as well."""
-        return any(isinstance(figure, RocArea) for figure in self.figures.values())
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        """Names of all numbers of an image that its figures are made of."""
-        return self.counted + (sum(BINS.values(), ()) if self.binned else ())
-
-    @property
-    def notes(self) -> dict[str, str]:
-        """One line for each defect of the published code."""
-        return {name: DEFECTS[name] for name in self.defects}
 
 
 def _or_zero(numerator: str, denominator: str) -> Ratio:
@@ -103,6 +44,8 @@ FALSE_ALARMS_OR_NAN: dict[str, Figure] = {
     "pd": PD,
     "fa_pixel": Ratio("unlike_pixels", "pixels", needs="targets"),
 }
+FALSE_PIXELS = Ratio("fp", "pixels")
+GREY_ON_LOGITS = of_logits(25.5 * k for k in range(11))  # D7: k * 255 / 10, compared with logits
 
 ISPANET = Convention(
     source="ISPANet, IEEE JSTARS 2024, section V-B, eqs. 1-5 and 24-27",
@@ -119,7 +62,7 @@ ISPANET = Convention(
         "fa_target": Ratio("predicted -matched", "predicted"),
         "f1_target": Ratio("2*matched", "targets predicted"),
         "fa_pixel": Ratio("unmatched_pixels", "pixels"),
-        "fa_pixel_all": Ratio("fp", "pixels"),
+        "fa_pixel_all": FALSE_PIXELS,
         **TOTALS,
         "n_empty_images": Total("empty_images"),
         "false_on_empty": Total("false_on_empty"),
@@ -172,7 +115,9 @@ DNANET = Convention(
     distance_px=3.0,
     sized=True,
     curve_steps=10,
+    sweep=Sweep(GREY_ON_LOGITS, FALSE_ALARMS),
 )
+ISNET_FA = Ratio("unlike_pixels", f"{512 * 512}*images")
 SCTRANSNET = Convention(
     source="SCTransNet, test.py",
     figures={
@@ -209,6 +154,10 @@ SGMP = Convention(
     rule="first_fit",
     distance_px=3.0,
     curve_steps=100,
+    sweep=Sweep(
+        tuple(k / 100 for k in range(101)),
+        {"pd": _or_zero("matched", "targets"), "fa_pixel_all": FALSE_PIXELS},
+    ),
 )
 ACM = Convention(
     source="ACM, metric/ (MXNet)",
@@ -256,13 +205,20 @@ RDIAN = Convention(
     defects=("D13", "D14", "D16", "D17"),
     rule="corner_window",
     curve_steps=10,
+    sweep=Sweep(
+        tuple(k / 10 for k in range(11)), {"pd": PD, "n_turned_hits": Total("turned_hits")}
+    ),
 )
-MTUNET = Convention(  # the ROC of its code compares k / 10 with logits and is not given
-    source="MTU-Net, model/metric.py",
-    figures={**PIXELS, "niou_target": Ratio("pair_iou", "targets"), **FALSE_ALARMS, **TOTALS},
+MTUNET_TARGETS: dict[str, Figure] = {**FALSE_ALARMS, "niou_target": Ratio("pair_iou", "targets")}
+MTUNET = Convention(
+    source="MTU-Net, model/metric.py (thresholds of its curves are logits)",
+    figures={**PIXELS, **MTUNET_TARGETS, **TOTALS},
     published_names={**PIXEL_NAMES, **TARGET_NAMES, "nIoU": "niou_target"},
     defects=("D1", "D5", "D14"),
     rule="half_diameter",
+    curve_steps=10,
+    curve_of_logits=True,
+    sweep=Sweep(of_logits([0.0, 1.0]), MTUNET_TARGETS),
 )
 LPNET_PRECISION = Ratio("matched", "matched predicted -matched_components", needs="targets")
 LPNET_RECALL = Ratio("matched", "noticed_targets")
@@ -391,6 +347,7 @@ CONVENTIONS: dict[str, Convention] = {
         },
         defects=("D1", "D2", "D5", "D7", "D18"),
         curve_steps=None,
+        sweep=Sweep(of_logits([0.0, 255.0]), FALSE_ALARMS),
     ),
     "panpeiwen": replace(
         DNANET,
@@ -402,8 +359,9 @@ CONVENTIONS: dict[str, Convention] = {
     "isnet": replace(
         DNANET,
         source="ISNet, metric file as shipped in BasicIRSTD",
-        figures={**DNANET.figures, "fa_pixel": Ratio("unlike_pixels", f"{512 * 512}*images")},
+        figures={**DNANET.figures, "fa_pixel": ISNET_FA},
         defects=("D1", "D2", "D3", "D6", "D7", "D14", "D20"),
+        sweep=Sweep(GREY_ON_LOGITS, {"pd": PD, "fa_pixel": ISNET_FA}),
     ),
     "sctransnet": SCTRANSNET,
     "mpcnet": replace(
@@ -414,6 +372,7 @@ CONVENTIONS: dict[str, Convention] = {
             name: key for name, key in SCTRANSNET.published_names.items() if name != "nIoU"
         },
         defects=("D1", "D2", "D4", "D8", "D14", "D19"),
+        curve_epsilon=1e-5,
     ),
     "sgmp": SGMP,
     "lmaformer": replace(
@@ -421,6 +380,7 @@ CONVENTIONS: dict[str, Convention] = {
         source="LMAFormer, SigmoidMetric, SamplewiseSigmoidMetric, PD0_FA0",
         figures={**SGMP.figures, **FALSE_ALARMS_OR_NAN},
         defects=("D1", "D2", "D3", "D8", "D10"),
+        sweep=None,
     ),
     "acm": ACM,
     "alcnet": replace(ACM, source="ALCNet, metric/ (MXNet)"),

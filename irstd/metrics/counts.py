@@ -14,12 +14,13 @@ from jaxtyping import Float64, Int64
 
 from irstd.errors import DataError
 from irstd.metrics.components import Components, label_components
-from irstd.metrics.conventions import ISPANET, Rule
+from irstd.metrics.convention import Rule
+from irstd.metrics.conventions import ISPANET
 from irstd.metrics.figures import evaluate_figures
 from irstd.metrics.hierarchical import error_counts
 from irstd.metrics.inputs import Array, read_pair
 from irstd.metrics.points import PointTargets
-from irstd.metrics.rules import CANDIDATES, RULES, match_nearest
+from irstd.metrics.rules import CANDIDATES, RULES, match_nearest, turned_hits
 from irstd.metrics.scene import Scene
 
 COUNT_COLUMNS = ISPANET.columns
@@ -157,6 +158,8 @@ def rule_counts(scene: Scene, rule: Rule | None, distance: float) -> dict[str, i
     counts = pair_counts(scene, pairs)
     if rule in CANDIDATES:
         counts |= error_counts(scene, pairs, CANDIDATES[rule](scene, distance))
+    if rule == "corner_window":
+        counts["turned_hits"] = turned_hits(scene)
     return counts
 
 

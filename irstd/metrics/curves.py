@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Float64, Int64
-from torch import Tensor
 
 from irstd.errors import ConfigError
 from irstd.metrics.components import Moments, find_moments, label_components
@@ -16,6 +14,7 @@ from irstd.metrics.inputs import (
     check_distance,
     check_pair,
     check_threshold,
+    exceeded_thresholds,
     target_pixels,
 )
 from irstd.metrics.matching import match_components
@@ -104,13 +103,13 @@ class TargetSweep:
             DataError: see `irstd.metrics.inputs.check_pair`. Nothing is counted then.
         """
         check_pair(probability, mask)
-        images = _exceeded(probability, self.thresholds)
+        images = exceeded_thresholds(probability, self.thresholds)
         for exceeded, target in zip(images, target_pixels(mask), strict=True):
             self._add(exceeded, label_components(target))
 
     def update_points(self, probability: Float32[np.ndarray, "h w"], targets: PointTargets) -> None:
         """Add one image of whose targets only the places are known: F_a in pixels is NaN then."""
-        self._add(_exceeded(probability, self.thresholds)[0], targets)
+        self._add(exceeded_thresholds(probability, self.thresholds)[0], targets)
         self._sums[:, SWEEP_COLUMNS.index("unmatched_pixels")] = np.nan
 
     def _add(self, exceeded: Int64[np.ndarray, "h w"], targets: Moments) -> None:
@@ -176,21 +175,6 @@ def distance_curve(
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
         pd, pa = sums[:, 2] / sums[:, 0], sums[:, 2] / sums[:, 1]
     return DistanceCurve(np.array(limits, dtype=np.float64), pd, pa)
-
-
-def _exceeded(
-    probability: Array, thresholds: Float64[np.ndarray, " k"]
-) -> Int64[np.ndarray, "n h w"]:
-    """Number of ascending thresholds that each pixel is strictly above."""
-    if isinstance(probability, Tensor):
-        limits = torch.from_numpy(thresholds).to(probability.device)
-        host = torch.bucketize(probability.detach().double(), limits).cpu().numpy()
-    else:
-        # Most pixels are below all thresholds and need no search.
-        host = np.zeros(probability.shape, dtype=np.int64)
-        active = probability > thresholds[0]
-        host[active] = np.searchsorted(thresholds, probability[active].astype(np.float64))
-    return host.reshape(-1, *host.shape[-2:])
 
 
 def _count_levels(

@@ -9,8 +9,8 @@ DEFECTS: dict[str, str] = {
     "D5": "one image size is written into the code; other sizes fail or are scrambled (not "
     "repeated here)",
     "D6": "false alarms are divided by 512 x 512 pixels per image, whatever the image's size",
-    "D7": "thresholds of the P_d and F_a curves are grey values compared with logits; only the "
-    "first is usable (the others are not given here)",
+    "D7": "thresholds of the P_d and F_a curves are grey values compared with logits; above the "
+    "first, p > 0.5, hardly anything is predicted",
     "D8": "a data set without targets raises ZeroDivisionError (NaN here)",
     "D9": "the ROC class of the training script raises NameError (that of test.py is used here)",
     "D10": "the names IoU and nIoU are exchanged",
@@ -21,12 +21,12 @@ DEFECTS: dict[str, str] = {
     "the centroid itself",
     "D14": "grey mask values count as target for one figure and not for another (masks are binary "
     "here)",
-    "D15": "the target curve counts all false pixels, the table only those of unmatched components "
-    "(the curve is not given here)",
+    "D15": "the target curve counts all false pixels, the table only those of unmatched components",
     "D16": "the IoU of an image fails with NumPy 2.4 and later (not repeated here)",
-    "D17": "the target curve exchanges rows and columns and sees one target per image (not given "
-    "here)",
-    "D18": "F_a over thresholds uses the components of the last image (not given here)",
+    "D17": "a curve of hits (`n_turned_hits`) exchanges row and column and sees one target per "
+    "image",
+    "D18": "F_a of get_value and get_threshold uses the components of the last image (not given "
+    "here: they depend on the order of the images)",
     "D19": "F1 is read at the sixth threshold, 0.5 only with ten steps, and nIoU of SCTransNet at "
     "0.5, whatever threshold is asked for (both follow the threshold here)",
     "D20": "a reset of the ROC assumes eleven thresholds (not repeated here)",

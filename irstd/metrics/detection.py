@@ -9,6 +9,7 @@ from irstd.metrics.curves import DistanceCurve
 from irstd.metrics.figures import RateCurve, Values
 from irstd.metrics.inputs import Array
 from irstd.metrics.suite import MetricSuite
+from irstd.metrics.sweeps import SweptFigures
 
 
 class DetectionMetrics:
@@ -27,9 +28,10 @@ class DetectionMetrics:
         threshold: float = 0.5,
         distance: float | None = None,
         size: int | None = None,
+        target_curves: bool = False,
     ) -> None:
         """Start with no image; arguments and errors as in `MetricSuite`."""
-        self._suite = MetricSuite([convention], threshold, distance, size)
+        self._suite = MetricSuite([convention], threshold, distance, size, target_curves)
         self.convention = convention
         self.threshold = self._suite.threshold
         self.distance = self._suite.conventions[convention].distance_px
@@ -62,6 +64,10 @@ class DetectionMetrics:
     def roc(self) -> RateCurve:
         """ROC of the published code; see `MetricSuite.roc`."""
         return self._suite.roc(self.convention)
+
+    def target_curve(self) -> SweptFigures:
+        """Target-level curve of the published code; see `MetricSuite.target_curve`."""
+        return self._suite.target_curve(self.convention)
 
     def distance_curve(self, distances: Sequence[float]) -> DistanceCurve:
         """P_d and P_a over the distance threshold; see `MetricSuite.distance_curve`."""

@@ -9,7 +9,7 @@ A sum of counts is written as its column names with a space between them: "tp fp
 FN, "targets -matched" is a difference and "2*tp" a multiple.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,6 +20,7 @@ from jaxtyping import Float64, Int64
 from irstd.errors import DataError
 
 CURVE_STEPS = 200  # of the histogram that all published ROC curves are read from
+CURVE_THRESHOLDS = tuple(k / CURVE_STEPS for k in range(CURVE_STEPS + 1))
 COLUMNS = (
     "images",
     "pixels",
@@ -47,6 +48,7 @@ COLUMNS = (
     "pair_merged",  # sums over pairs, each divided by the union: component on other targets,
     "pair_false",  # component on background,
     "pair_missed",  # target outside the component
+    "turned_hits",  # whether the last target is hit with row and column exchanged (RDIAN)
 )
 """What can be counted in an image; the definitions are in `irstd.metrics.counts`."""
 BINS = {
@@ -142,12 +144,14 @@ class RateCurve:
         tpr: TP / (TP + FN + epsilon), the recall.
         fpr: FP / (FP + TN + epsilon).
         precision: TP / (TP + FP + epsilon).
+        false_alarm: FP / (all pixels + an epsilon of its own).
     """
 
     thresholds: Float64[np.ndarray, " k"]
     tpr: Float64[np.ndarray, "... k"]
     fpr: Float64[np.ndarray, "... k"]
     precision: Float64[np.ndarray, "... k"]
+    false_alarm: Float64[np.ndarray, "... k"]
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ class RocArea:
         target, background = (
             np.stack([counts[name] for name in BINS[side]], axis=-1) for side in BINS
         )
-        curve = rate_curve(target, background, CURVE_STEPS, self.epsilon)
+        curve = rate_curve(target, background, CURVE_THRESHOLDS, self.epsilon)
         return np.asarray(-np.trapezoid(curve.tpr, curve.fpr, axis=-1), dtype=np.float64)
 
 
@@ -201,29 +205,35 @@ def evaluate_figures(
 def rate_curve(
     target: Int64[np.ndarray, "... b"] | Float64[np.ndarray, "... b"],
     background: Int64[np.ndarray, "... b"] | Float64[np.ndarray, "... b"],
-    steps: int,
+    thresholds: Sequence[float],
     epsilon: float,
+    pixel_epsilon: float = 0.0,
+    stride: int = 1,
 ) -> RateCurve:
-    """Rates at the thresholds 0, 1 / steps, ..., 1.
+    """Rates at each threshold, or at each n-th.
 
     Args:
-        target: target pixels in the bins of a `irstd.metrics.histogram.ScoreHistogram` of
-            CURVE_STEPS bins.
+        target: number of target pixels that exceed 0, 1, 2, ... of the thresholds, as in the bins
+            of `irstd.metrics.histogram.ScoreHistogram`.
         background: the same of background pixels.
-        steps: a divisor of CURVE_STEPS.
-        epsilon: added to every denominator.
+        thresholds: ascending.
+        epsilon: added to the denominators of `tpr`, `fpr` and `precision`.
+        pixel_epsilon: added to that of `false_alarm`.
+        stride: n.
     """
-    stride = CURVE_STEPS // steps
-    tp, fp = (
-        (side.sum(axis=-1, keepdims=True) - np.cumsum(side, axis=-1))[..., ::stride]
-        for side in (target, background)
-    )
     n_target, n_background = (side.sum(axis=-1, keepdims=True) for side in (target, background))
+    tp, fp = (
+        (whole - np.cumsum(side, axis=-1))[..., : len(thresholds) : stride]
+        for whole, side in ((n_target, target), (n_background, background))
+    )
+    with np.errstate(invalid="ignore"):  # without images
+        false_alarm = fp / (n_target + n_background + pixel_epsilon)
     return RateCurve(
-        np.arange(steps + 1) / steps,
+        np.array(thresholds[::stride], dtype=np.float64),
         tp / (n_target + epsilon),
         fp / (n_background + epsilon),
         tp / (tp + fp + epsilon),
+        false_alarm,
     )
 
 

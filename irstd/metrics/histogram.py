@@ -1,5 +1,6 @@
 """Curves of the pixels over the threshold, all from one histogram of the scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from jaxtyping import Float64, Int32, Int64
 from torch import Tensor
 
 from irstd.errors import ConfigError
-from irstd.metrics.inputs import Array, check_pair, target_pixels
+from irstd.metrics.inputs import Array, check_pair, exceeded_thresholds, target_pixels
 
 DEFAULT_BINS = 1024  # a power of two: the threshold k / 1024 is compared without rounding
 
@@ -158,6 +159,22 @@ def bin_pixels(probability: Array, mask: Array, bins: int) -> Int64[np.ndarray, 
         levels = _levels(probability, bins)
         pixels = levels.ravel(), levels[target_pixels(mask).reshape(levels.shape)]
         everything, target = (np.bincount(x, minlength=bins + 1) for x in pixels)
+    return np.stack([target, everything - target])
+
+
+def count_exceeded(
+    probability: Array, mask: Array, thresholds: Sequence[float]
+) -> Int64[np.ndarray, "2 b"]:
+    """Target and background pixels of a checked pair that exceed 0, 1, 2, ... of the thresholds.
+
+    Args:
+        probability: (H, W) or (N, 1, H, W).
+        mask: the same shape.
+        thresholds: ascending, any others than those of a `ScoreHistogram`.
+    """
+    exceeded = exceeded_thresholds(probability, np.asarray(thresholds, dtype=np.float64))
+    pixels = exceeded.ravel(), exceeded[target_pixels(mask)]
+    everything, target = (np.bincount(x, minlength=len(thresholds) + 1) for x in pixels)
     return np.stack([target, everything - target])
 
 

@@ -6,7 +6,8 @@ Comparisons run where the array lies; one byte per pixel is copied to the host.
 from numbers import Real
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+import torch
+from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
 from irstd.errors import ConfigError, DataError
@@ -99,6 +100,21 @@ def eight_bit_pixels(probability: Array, threshold: float) -> Bool[np.ndarray, "
 def target_pixels(mask: Array) -> Bool[np.ndarray, "n h w"]:
     """Pixels of a checked mask that belong to a target."""
     return _as_images(mask > 0)
+
+
+def exceeded_thresholds(
+    probability: Array, thresholds: Float64[np.ndarray, " k"]
+) -> Int64[np.ndarray, "n h w"]:
+    """Number of ascending thresholds that each pixel of a checked map is strictly above."""
+    if isinstance(probability, Tensor):
+        limits = torch.from_numpy(thresholds).to(probability.device)
+        host = torch.bucketize(probability.detach().double(), limits).cpu().numpy()
+    else:
+        # Most pixels are below all thresholds and need no search.
+        host = np.zeros(probability.shape, dtype=np.int64)
+        active = probability > thresholds[0]
+        host[active] = np.searchsorted(thresholds, probability[active].astype(np.float64))
+    return host.reshape(-1, *host.shape[-2:])
 
 
 def _as_images(flags: Array) -> Bool[np.ndarray, "n h w"]:

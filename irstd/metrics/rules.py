@@ -8,8 +8,9 @@ do; only the few pairs in range are looped over.
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Int64
 
-from irstd.metrics.conventions import Rule
+from irstd.metrics.convention import Rule
 from irstd.metrics.hierarchical import (
     match_opdc,
     match_opdc_exact,
@@ -69,13 +70,28 @@ def match_corner_window(scene: Scene, _distance: float) -> Pairs:
     The centroid is rounded half to even; without two such rows and columns there is no window
     (RDIAN).
     """
-    corner = np.rint(scene.targets.centroids).astype(np.int64) - 2
-    targets = np.flatnonzero((corner >= 0).all(axis=1))
+    targets, component = _corner_window(scene, np.rint(scene.targets.centroids).astype(np.int64))
+    return np.unique(np.stack([targets, component], axis=1), axis=0)
+
+
+def turned_hits(scene: Scene) -> int:
+    """Whether the last target is hit, its window taken with row and column exchanged (RDIAN)."""
+    last = scene.targets.centroids[-1:, ::-1]
+    return int(len(_corner_window(scene, np.rint(last).astype(np.int64))[0]) > 0)
+
+
+def _corner_window(
+    scene: Scene, centres: Int64[np.ndarray, "n 2"]
+) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]:
+    """Position of the centre and predicted component of each pixel of the windows that has one."""
+    corner = centres - 2
+    shape = scene.predicted.labels.shape
     offsets = np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
-    rows, cols = np.moveaxis(corner[targets][:, None] + offsets, -1, 0)
-    component = scene.predicted.labels[rows, cols].astype(np.int64) - 1
-    pairs = np.stack([np.broadcast_to(targets[:, None], component.shape), component], axis=-1)
-    return np.unique(pairs[component >= 0], axis=0)
+    places = corner[:, None] + offsets
+    inside = np.all(corner >= 0, axis=1, keepdims=True) & np.all(places < shape, axis=2)
+    owners, _ = np.nonzero(inside)
+    component = scene.predicted.labels[tuple(places[inside].T)].astype(np.int64) - 1
+    return owners[component >= 0], component[component >= 0]
 
 
 RULES: dict[Rule, Callable[[Scene, float], Pairs]] = {

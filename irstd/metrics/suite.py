@@ -14,11 +14,19 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from irstd.errors import ConfigError, DataError
 from irstd.metrics.components import Components, Moments, label_components
-from irstd.metrics.conventions import SMOOTH, Convention, Rule, find_convention
+from irstd.metrics.convention import Convention, Rule
+from irstd.metrics.conventions import SMOOTH, find_convention
 from irstd.metrics.counts import count_components, rule_counts, scene_counts
 from irstd.metrics.curves import DistanceCurve, distance_curve
-from irstd.metrics.figures import CURVE_STEPS, RateCurve, Values, evaluate_figures, rate_curve
-from irstd.metrics.histogram import bin_pixels
+from irstd.metrics.figures import (
+    CURVE_STEPS,
+    CURVE_THRESHOLDS,
+    RateCurve,
+    Values,
+    evaluate_figures,
+    rate_curve,
+)
+from irstd.metrics.histogram import bin_pixels, count_exceeded
 from irstd.metrics.inputs import (
     Array,
     check_distance,
@@ -29,13 +37,15 @@ from irstd.metrics.inputs import (
     target_pixels,
 )
 from irstd.metrics.scene import Scene
+from irstd.metrics.sweeps import PublishedSweeps, SweptFigures
 
 
 class MetricSuite:
     """Figures of several conventions over a data set.
 
     Counts are kept per image and added without rounding error when figures are asked for, so
-    neither the order of the images nor the way they are shared among workers changes a figure.
+    neither the order of the images nor the way they are shared among workers changes a figure; of
+    `target_curve` MTU-Net's nIoU alone is added as it comes and may differ in the last bits.
 
     Attributes:
         conventions: by name.
@@ -49,6 +59,7 @@ class MetricSuite:
         threshold: float = 0.5,
         distance: float | None = None,
         size: int | None = None,
+        target_curves: bool = False,
     ) -> None:
         """Start with no image.
 
@@ -57,6 +68,8 @@ class MetricSuite:
             threshold: in [0, 1].
             distance: in pixels, for the conventions that leave it open; None for their own.
             size: side of the square images, where a convention divides by it; None for any size.
+            target_curves: whether to count at all thresholds for `target_curve`: a label image at
+                each one where the prediction changes, up to about a hundred.
 
         Raises:
             ConfigError: no or an unknown convention, threshold outside [0, 1], distance negative or
@@ -74,10 +87,8 @@ class MetricSuite:
             self._set_distance(check_distance(distance))
         if size is not None:
             self._check_size(size)
-        self._rows: dict[str, list[Float64[np.ndarray, " columns"]]] = {n: [] for n in names}
-        self._scores = np.zeros((2, CURVE_STEPS + 1), dtype=np.int64)
-        self._bins: list[Int64[np.ndarray, " bins"]] = []
-        self._moments: list[tuple[Moments, Moments]] = []
+        self._with_target_curves = target_curves
+        self.reset()
 
     def update(self, probability: Array, mask: Array) -> None:
         """Count one image or a batch; sizes may differ from call to call.
@@ -104,6 +115,8 @@ class MetricSuite:
             self._count(target, {kind: images[position] for kind, images in predicted.items()})
         if any(convention.curve_steps for convention in self.conventions.values()):
             self._add_scores(probability, mask)
+        if self._sweeps is not None:
+            self._sweeps.update(probability, mask)
 
     def update_targets(self, probability: Float32[np.ndarray, "h w"], targets: Components) -> None:
         """Count one image whose targets are known, perhaps as places alone; see `count_components`.
@@ -137,16 +150,27 @@ class MetricSuite:
         for name, rows in other._rows.items():
             self._rows[name].extend(rows)
         self._scores += other._scores
+        for name, scores in other._logit_scores.items():
+            self._logit_scores[name] += scores
+        if self._sweeps is not None and other._sweeps is not None:
+            self._sweeps.merge(other._sweeps)
         self._bins.extend(other._bins)
         self._moments.extend(other._moments)
 
     def reset(self) -> None:
         """Forget all images."""
-        for rows in self._rows.values():
-            rows.clear()
-        self._scores[:] = 0
-        self._bins.clear()
-        self._moments.clear()
+        self._rows: dict[str, list[Float64[np.ndarray, " columns"]]] = {
+            n: [] for n in self.conventions
+        }
+        self._scores = np.zeros((2, CURVE_STEPS + 1), dtype=np.int64)
+        self._logit_scores = {
+            name: np.zeros((2, len(convention.curve_thresholds) + 1), dtype=np.int64)
+            for name, convention in self.conventions.items()
+            if convention.curve_of_logits
+        }
+        self._sweeps = PublishedSweeps(self.conventions) if self._with_target_curves else None
+        self._bins: list[Int64[np.ndarray, " bins"]] = []
+        self._moments: list[tuple[Moments, Moments]] = []
 
     def compute(self) -> dict[str, dict[str, float]]:
         """The figures of each convention by key; NaN where undefined."""
@@ -192,11 +216,29 @@ class MetricSuite:
         Raises:
             ConfigError: the suite does not hold that convention, or its code has no such curve.
         """
-        steps = self._convention(name).curve_steps
-        if steps is None:
+        convention = self._convention(name)
+        if convention.curve_steps is None:
             raise ConfigError(f"convention {name!r} has no ROC curve of its own")
+        epsilons = SMOOTH, convention.curve_epsilon
+        if name in self._logit_scores:
+            target, background = self._logit_scores[name]
+            return rate_curve(target, background, convention.curve_thresholds, *epsilons)
         target, background = self._scores
-        return rate_curve(target, background, steps, SMOOTH)
+        stride = CURVE_STEPS // convention.curve_steps
+        return rate_curve(target, background, CURVE_THRESHOLDS, *epsilons, stride)
+
+    def target_curve(self, name: str) -> SweptFigures:
+        """Figures of the targets at the thresholds of the published code, its defects included.
+
+        Raises:
+            ConfigError: the suite does not hold that convention or was made without
+                `target_curves`, or its code has no such curve.
+        """
+        if self._convention(name).sweep is None:
+            raise ConfigError(f"convention {name!r} has no target curve of its own")
+        if self._sweeps is None:
+            raise ConfigError("target curves were not counted; make the suite with target_curves")
+        return self._sweeps.curve(name)
 
     def distance_curve(self, distances: Sequence[float]) -> DistanceCurve:
         """P_d and P_a of the default convention over the distance threshold (ISPANet, Fig. 13).
@@ -276,6 +318,8 @@ class MetricSuite:
 
     def _add_scores(self, probability: Array, mask: Array) -> None:
         """Bin the pixels; of each image by itself only if a figure needs that."""
+        for name, scores in self._logit_scores.items():
+            scores += count_exceeded(probability, mask, self.conventions[name].curve_thresholds)
         if not any(convention.binned for convention in self.conventions.values()):
             self._scores += bin_pixels(probability, mask, CURVE_STEPS)
             return
@@ -294,4 +338,5 @@ class MetricSuite:
         """What must be equal in two objects whose counts may be added."""
         ways = [(name, self.threshold, c.distance_px) for name, c in self.conventions.items()]
         size = "" if self.size is None else f" of size {self.size}"
-        return ", ".join(map(str, ways)) + size
+        curves = "" if self._sweeps is None else " with target curves"
+        return ", ".join(map(str, ways)) + size + curves

@@ -18,6 +18,7 @@ from irstd.errors import DataError
 from irstd.evaluation.bootstrap import Counts, Figures, unit_name, unit_sums
 from irstd.evaluation.conventions import FOLDER, JSON_FILE, choose_conventions
 from irstd.evaluation.evaluate import split_hash
+from irstd.evaluation.field import field_counts, own_figures
 from irstd.evaluation.paired import Difference, paired_differences
 from irstd.evaluation.scores import hit_levels, score_counts, score_figures
 from irstd.evaluation.summary import UNDEFINED, Table
@@ -30,7 +31,7 @@ from irstd.evaluation.tables import (
 )
 from irstd.files import read_json, write_json
 from irstd.layout import Layout
-from irstd.metrics.conventions import find_convention
+from irstd.metrics.conventions import CONVENTIONS, find_convention
 from irstd.metrics.counts import COUNT_COLUMNS
 from irstd.metrics.suite import MetricSuite
 from irstd.stages.outputs import check_file
@@ -66,6 +67,11 @@ class Evaluated:
     per_image: pd.DataFrame
     conventions: tuple[str, ...]
 
+    @property
+    def default_counts(self) -> Counts:
+        """Counts of each image by the default convention, ordered by id."""
+        return self.per_image[list(COUNT_COLUMNS)].to_numpy(dtype=np.float64)
+
     def counts(self, name: str) -> Counts:
         """Counts of each image by a convention, ordered by id.
 
@@ -73,7 +79,7 @@ class Evaluated:
             DataError: it is none of `conventions`, or its table is missing or damaged.
         """
         if name == self.conditions["convention"]:
-            return self.per_image[list(COUNT_COLUMNS)].to_numpy(dtype=np.float64)
+            return self.default_counts
         if name not in self.conventions:
             raise DataError(
                 f"{self.folder}: expected convention {name!r}, has {', '.join(self.conventions)}; "
@@ -149,12 +155,7 @@ def read_evaluation(folder: Path) -> Evaluated:
         DataError: something is missing or damaged, or its files do not belong together.
     """
     metrics = read_json(folder / METRICS, MADE_BY)
-    faulty = [key for key, kind in CONDITIONS.items() if not isinstance(metrics.get(key), kind)]
-    if faulty:
-        raise DataError(
-            f"{folder / METRICS}: {', '.join(faulty)} missing or of another type; run `{MADE_BY}` "
-            "again"
-        )
+    _check_conditions(folder / METRICS, metrics)
     images = read_rows(folder / PER_IMAGE, IMAGE_SCHEMA, MADE_BY).to_pandas()
     if not images["id"].is_unique or split_hash(images["id"]) != metrics["split_hash"]:
         raise DataError(
@@ -164,9 +165,36 @@ def read_evaluation(folder: Path) -> Evaluated:
     conditions = {key: metrics[key] for key in CONDITIONS}
     images = images.set_index("id").sort_index()
     others = [*read_json(folder / JSON_FILE, MADE_BY)]
+    _check_names(folder / JSON_FILE, others)
     sequences = _sequences(folder, others, images.index)
     names = tuple(dict.fromkeys([conditions["convention"], *others]))
     return Evaluated(folder, conditions, images.assign(sequence=sequences), names)
+
+
+def _check_conditions(path: Path, metrics: dict[str, Any]) -> None:
+    """Refuse what `CONDITIONS` does not allow, numbers that are not finite, unknown conventions."""
+    faulty = [
+        key
+        for key, kind in CONDITIONS.items()
+        if not isinstance(value := metrics.get(key), kind)
+        or (kind is not str and (isinstance(value, bool) or not math.isfinite(value)))
+    ]
+    if faulty:
+        raise DataError(
+            f"{path}: {', '.join(faulty)} missing, of another type or not finite; run `{MADE_BY}` "
+            "again"
+        )
+    _check_names(path, [metrics["convention"]])
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    """Refuse what is no convention: paths are made of the names."""
+    unknown = [name for name in names if name not in CONVENTIONS]
+    if unknown:
+        raise DataError(
+            f"{path}: expected conventions among {', '.join(CONVENTIONS)}, got {unknown[0]!r}; run "
+            f"`{MADE_BY}` again"
+        )
 
 
 def check_comparable(a: Evaluated, b: Evaluated) -> None:
@@ -208,8 +236,9 @@ def as_text(result: dict[str, Any], *, as_json: bool) -> str:
         f"p: {result['test']}; not corrected for the number of figures"
     )
     head = ("Figure", "A", "B", "B - A", f"{share} interval", "p")
-    conventions = {f"Convention {name}": one for name, one in result["conventions"].items()}
-    for title, one in (conventions | {"Scores": result["scores"]}).items():
+    parts = {f"Convention {name}": one for name, one in result["conventions"].items()}
+    parts |= {"Images with and without targets": result["field"], "Scores": result["scores"]}
+    for title, one in parts.items():
         shown = {key: found for key, found in one["figures"].items() if key not in NOT_PRINTED}
         rows = tuple((key, *_cells(figure)) for key, figure in shown.items())
         how = f"all {one['swaps']} swaps" if one["exact"] else f"{one['swaps']} random swaps"
@@ -256,6 +285,9 @@ def _compared(a: Evaluated, b: Evaluated, names: tuple[str, ...], params: Params
         "confidence": settings.confidence,
         "seed": params.seed,
         "conventions": conventions,
+        "field": differences(
+            field_counts(a.default_counts), field_counts(b.default_counts), own_figures
+        ),
         "scores": differences(*_score_counts(a, b), score_figures),
     }
 

@@ -16,7 +16,12 @@ from tqdm import tqdm
 from irstd.config import Params
 from irstd.data.store import PreparedData
 from irstd.errors import DataError
-from irstd.evaluation.bootstrap import bootstrap_intervals, unit_name, unit_sums
+from irstd.evaluation.bootstrap import (
+    Interval,
+    bootstrap_intervals,
+    unit_name,
+    unit_sums,
+)
 from irstd.evaluation.breakdown import breakdown
 from irstd.evaluation.conventions import choose_conventions, write_conventions
 from irstd.evaluation.evaluate import (
@@ -26,7 +31,7 @@ from irstd.evaluation.evaluate import (
     sequence_figures,
     split_hash,
 )
-from irstd.evaluation.field import field_report
+from irstd.evaluation.field import field_counts, field_figures, field_report
 from irstd.evaluation.figures import CURVES, curve_frame, draw, save_png
 from irstd.evaluation.overlays import draw_overlay
 from irstd.evaluation.predictions import PredictionWriter, StoredPredictions
@@ -284,14 +289,13 @@ def whole_counts(figures: dict[str, float]) -> dict[str, float | int]:
 def write_tables(folder: Path, found: Evaluation, part: Part, params: Params) -> None:
     """Write the tables, the field report, the breakdown and the bootstrap intervals.
 
-    Every figure has an interval but those of `BASELINE`: their threshold is the best one of all
-    images, and each sample would have another.
+    Every figure, those of the field report too, has an interval but those of `BASELINE`: their
+    threshold is the best one of all images, and each sample would have another.
     """
     pq.write_table(found.per_image, folder / "per_image.parquet")
     pq.write_table(found.per_target, folder / "per_target.parquet")
     pq.write_table(found.false_alarms, folder / "false_alarms.parquet")
     pq.write_table(found.scores, folder / "scores.parquet")
-    write_json(folder / "field.json", field_report(found.counts))
     sequences, drawn = part.column("sequence"), bootstrap_settings(params)
     per_image, per_target = found.per_image.to_pandas(), found.per_target.to_pandas()
     bins = breakdown(per_image, per_target, part.data.index, *drawn)
@@ -303,10 +307,17 @@ def write_tables(folder: Path, found: Evaluation, part: Part, params: Params) ->
     ranked = score_counts(scores, per_target, alarms, hit_levels(per_target))
     intervals = bootstrap_intervals(unit_sums(found.counts, sequences), *drawn)
     intervals |= bootstrap_intervals(unit_sums(ranked, sequences), *drawn, score_figures)
-    bounds = {name: asdict(interval) for name, interval in intervals.items()}
-    how = dict(zip(("samples", "confidence", "seed"), drawn, strict=True))
-    content = {"unit": unit_name(sequences)} | how | {"intervals": bounds}
-    write_json(folder / "intervals.json", content)
+    samples, confidence, seed = drawn
+    how = {"unit": unit_name(sequences), "samples": samples, "confidence": confidence, "seed": seed}
+    fields = field_counts(found.counts)
+    of_fields = bootstrap_intervals(unit_sums(fields, sequences), *drawn, field_figures)
+    report = field_report(fields) | _described(of_fields, how)
+    write_json(folder / "field.json", report)
+    write_json(folder / "intervals.json", _described(intervals | of_fields, how))
+
+
+def _described(intervals: dict[str, Interval], how: dict[str, Any]) -> dict[str, Any]:
+    return how | {"intervals": {name: asdict(interval) for name, interval in intervals.items()}}
 
 
 def bootstrap_settings(params: Params) -> tuple[int, float, int]:

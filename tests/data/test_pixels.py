@@ -108,6 +108,21 @@ def test_pages_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         count_pages(path)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+def test_opencv_says_nothing_of_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    path = tmp_path / f"cut{suffix}"
+    cv2.imwrite(str(path), GREY16.astype(np.uint8))
+    path.write_bytes(path.read_bytes()[:45])
+    level = cv2.utils.logging.getLogLevel()
+    assert count_pages(path) == 0
+    with pytest.raises(DataError, match="damaged or of another kind"):
+        read_grey(path)
+    assert cv2.utils.logging.getLogLevel() == level
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_decoded_pixels_become_grey_as_files_do(channels: int, dtype: type) -> None:

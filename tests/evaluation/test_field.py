@@ -3,12 +3,20 @@ import math
 import numpy as np
 import pytest
 
-from irstd.evaluation.field import field_report
+from irstd.evaluation.bootstrap import bootstrap_intervals
+from irstd.evaluation.field import (
+    OWN,
+    field_counts,
+    field_figures,
+    field_report,
+    own_figures,
+)
 from irstd.metrics.counts import COUNT_COLUMNS
 
 
 def counts(*rows: dict[str, int]) -> np.ndarray:
-    return np.array([[row.get(name, 0) for name in COUNT_COLUMNS] for row in rows], dtype=float)
+    values = [({"images": 1} | row).get for row in rows]
+    return field_counts(np.array([[get(x, 0) for x in COUNT_COLUMNS] for get in values], float))
 
 
 def test_empty_images_are_counted_apart() -> None:
@@ -40,3 +48,16 @@ def test_shares_of_nothing_are_undefined() -> None:
     assert silent["pd"] == 0.0
     assert all(math.isnan(silent[key]) for key in ("pa", "pa_with_targets", "alarm_free_share"))
     assert math.isnan(field_report(counts({"empty_images": 1}))["pd"])
+
+
+def test_every_figure_has_an_interval() -> None:
+    units = counts(
+        *[{"targets": 1, "predicted": 1, "matched": 1}] * 6,
+        *[{"empty_images": 1, "predicted": 2, "false_on_empty": 2}, {"empty_images": 1}] * 4,
+    )
+    found = bootstrap_intervals(units, 500, 0.9, 0, field_figures)
+    for name, value in field_report(units).items():
+        assert found[name].low <= value <= found[name].high, name
+    assert 0 < found["alarm_free_share"].low < 0.5 < found["alarm_free_share"].high < 1
+    assert found["pa_with_targets"].low == found["pa_with_targets"].high == 1.0
+    assert tuple(own_figures(units.sum(axis=0))) == OWN

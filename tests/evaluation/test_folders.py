@@ -79,6 +79,8 @@ def test_images_and_masks_belong_together(tmp_path: Path) -> None:
             Folders(**wrong)
     with pytest.raises(ConfigError, match=r"--split .*: expected --images"):
         Folders(empty=tmp_path, split=tmp_path)
+    with pytest.raises(ConfigError, match=r"--split .*: expected --images"):
+        Folders(split=tmp_path)
 
 
 def test_subfolders_are_sequences(tmp_path: Path) -> None:
@@ -104,7 +106,15 @@ def test_a_list_chooses_images(folders: Folders, tmp_path: Path) -> None:
     assert [raw.id for raw in read_folders(chosen)] == ["deep/b", "c"]
     assert chosen.files == [*folders.given, split]
     split.write_text("deep/b\nabsent\n")
-    with pytest.raises(DataError, match=r"test\.txt: ids without an image in .*images: absent$"):
+    with pytest.raises(DataError, match=r"test\.txt: .* ids without an image in .*: absent$"):
+        read_folders(chosen)
+    for wrong in ("a.png", "./a"):
+        split.write_text(f"deep/b\n{wrong}\n")
+        message = rf"expected relative paths without suffix \(.*\), got ids .*: {wrong}$"
+        with pytest.raises(DataError, match=message):
+            read_folders(chosen)
+    split.write_text("deep/b\na\ndeep/b\n")
+    with pytest.raises(DataError, match=r"test\.txt: expected each id once, .*: deep/b$"):
         read_folders(chosen)
     split.write_text("\n")
     with pytest.raises(DataError, match="one id a line, the file is empty"):

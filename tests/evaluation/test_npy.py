@@ -63,6 +63,13 @@ def test_a_file_that_ends_early_is_refused(tmp_path: Path) -> None:
         map_npy(path, read_npy_header(path))
 
 
+def test_a_length_beyond_any_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(stating(shape=f"({3 * (2**31 - 1) ** 2},)"))
+    with pytest.raises(DataError, match="values of uint8, but it ends before"):
+        map_npy(path, read_npy_header(path))
+
+
 def test_damaged_headers_are_refused_or_read(tmp_path: Path) -> None:
     """Whatever a header holds, the answer is what it states or our error."""
     path, rng = tmp_path / "a.npy", np.random.default_rng(0)

@@ -108,6 +108,21 @@ def test_a_damaged_index_is_refused(tmp_path: Path, rows: list[dict], message: s
         StoredPredictions(tmp_path)
 
 
+def test_an_index_of_more_bytes_than_any_file_is_refused(tmp_path: Path) -> None:
+    side = 2**31 - 1
+    rows = [
+        GOOD | {"id": str(k), "height": side, "width": side, "offset": k * side**2}
+        for k in range(3)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), tmp_path / INDEX_FILE)
+    for stated in (3 * side**2, 16):
+        with (tmp_path / CODES_FILE).open("wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (stated,)}
+            np.lib.format.write_array_header_1_0(file, header)
+        with pytest.raises(DataError, match=rf"{CODES_FILE}: expected .*run `irstd evaluate`"):
+            StoredPredictions(tmp_path)
+
+
 def test_codes_that_are_no_array_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([GOOD], schema=SCHEMA), tmp_path / INDEX_FILE)
     path = tmp_path / CODES_FILE

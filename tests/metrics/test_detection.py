@@ -31,8 +31,8 @@ def measured(images: Any, **settings: Any) -> DetectionMetrics:
     return metrics
 
 
-def check(found: dict[str, float], entry: dict[str, Any], images: list[Any]) -> None:
-    """Compare with one entry of the fixture, by the table of keys."""
+def check(found: dict[str, float], entry: dict[str, Any], images: list[Any]) -> float:
+    """Compare with one entry of the fixture by the table of keys, and return the difference."""
     both_empty = sum(not mask.any() and not (p > 0.5).any() for p, mask in images)
     without_target = [(p, mask) for p, mask in images if not mask.any()]
     counted = len(images) - both_empty
@@ -45,26 +45,32 @@ def check(found: dict[str, float], entry: dict[str, Any], images: list[Any]) -> 
     expected["n_empty_images"] = len(without_target)
     expected["false_on_empty"] = measured(without_target).compute()["n_predicted"]
     assert set(found) == set(expected)
+    largest = 0.0
     for key, value in expected.items():
         if value is None:
             assert math.isnan(found[key]), key
         else:
             assert found[key] == pytest.approx(value, rel=1e-9, abs=1e-12), key
+            largest = max(largest, abs(found[key] - value))
+    return largest
 
 
-def test_every_case_equals_the_definitions(golden):
+def test_every_case_equals_the_definitions(golden, record_property):
     assert len(golden.per_case) == 81
+    largest = 0.0
     for name, entry in golden.per_case.items():
         images = [golden.cases[name]]
-        check(measured(images).compute(), entry, images)
+        largest = max(largest, check(measured(images).compute(), entry, images))
+    record_property("largest_difference", largest)
 
 
 @pytest.mark.parametrize(
     "name", ["all", "synthetic", "real", "s256", "distance", "sq64", "with_target"]
 )
-def test_every_set_equals_the_definitions(golden, name):
+def test_every_set_equals_the_definitions(golden, record_property, name):
     images = [golden.cases[case] for case in golden.sets[name]]
-    check(measured(images).compute(), golden.per_set[name], images)
+    largest = check(measured(images).compute(), golden.per_set[name], images)
+    record_property("largest_difference", largest)
 
 
 def test_false_components_on_empty_images_are_counted(golden):

@@ -4,6 +4,7 @@ import pytest
 from irstd.errors import DataError
 from irstd.metrics.figures import (
     CURVE_STEPS,
+    CURVE_THRESHOLDS,
     Harmonic,
     Ratio,
     RocArea,
@@ -51,7 +52,8 @@ def test_rates_at_the_thresholds_of_a_coarser_grid():
     target, background = np.zeros((2, CURVE_STEPS + 1), dtype=np.int64)
     target[[150, 50]] = 3, 1  # scores just above 0.745 and 0.245
     background[[101, 0]] = 2, 4
-    curve = rate_curve(target, background, steps=4, epsilon=1e-12)
+    stride = CURVE_STEPS // 4
+    curve = rate_curve(target, background, CURVE_THRESHOLDS, epsilon=1e-12, stride=stride)
     assert curve.thresholds.tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert curve.tpr == pytest.approx([1.0, 0.75, 0.75, 0.0, 0.0])
     assert curve.fpr == pytest.approx([2 / 6, 2 / 6, 2 / 6, 0.0, 0.0])

@@ -178,6 +178,45 @@ def test_figures_of_the_scores_are_compared_as_well(a: str, b: str, params: Para
     }
 
 
+def test_images_without_target_are_compared(tmp_path: Path, params: Params) -> None:
+    a, b = (evaluation(tmp_path / name, [1] * 8) for name in ("a", "b"))
+    for folder, alarms in ((a, [3, 1, 1, 0]), (b, [0, 0, 1, 0])):
+        path = Path(folder) / "per_image.parquet"
+        table = pd.read_parquet(path)
+        table.loc[:3, ["targets", "matched"]] = 0.0
+        table.loc[:3, "empty_images"] = 1.0
+        table.loc[:3, ["predicted", "false_on_empty"]] = np.array([alarms, alarms], float).T
+        pq.write_table(pa.Table.from_pandas(table, IMAGE_SCHEMA, preserve_index=False), path)
+    result = compare(Path(), params, a, b)
+    figures = result["field"]["figures"]
+    share, alarms = figures["alarm_free_share"], figures["false_alarms_without"]
+    assert (share["a"], share["b"], share["difference"]) == (0.25, 0.75, 0.5)
+    assert (alarms["a"], alarms["b"], figures["images_without_alarmed"]["difference"]) == (5, 1, -2)
+    assert share["low"] < 0.5 < share["high"]
+    assert (share["p"], result["field"]["swaps"]) == (0.5, 4)
+    assert "Images with and without targets (all 4 swaps)" in as_text(result, as_json=False)
+    assert "| alarm_free_share | 0.25 | 0.75 | 0.5 | " in as_text(result, as_json=False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "2"])
+def test_conditions_are_finite_numbers(a: str, value: Any, params: Params) -> None:
+    path = Path(a) / "metrics.json"
+    metrics = json.loads(path.read_text())
+    path.write_text(json.dumps(metrics | {"threshold": value}))
+    with pytest.raises(DataError, match=r"\.json: threshold missing, of another type or not fin"):
+        compare(Path(), params, a, a)
+
+
+def test_names_that_are_no_conventions_are_refused(a: str, tmp_path: Path, params: Params) -> None:
+    write_json(Path(a) / "conventions.json", {"x/../../y": {}})
+    message = r"conventions\.json: expected conventions among ispanet, .*, got 'x/\.\./\.\./y'"
+    with pytest.raises(DataError, match=message):
+        compare(Path(), params, a, a)
+    b = evaluation(tmp_path / "b", HITS_B, convention="../other")
+    with pytest.raises(DataError, match=r"metrics\.json: expected .*, got '\.\./other'"):
+        compare(Path(), params, b, b)
+
+
 def test_models_with_scores_of_their_own_share_one_ranking(
     a: str, tmp_path: Path, params: Params
 ) -> None:
@@ -268,7 +307,9 @@ def test_tables_of_other_images_than_the_figures_are_refused(
 
 def test_damaged_files_are_named(a: str, b: str, tmp_path: Path, params: Params) -> None:
     c = evaluation(tmp_path / "c", HITS_B, threshold="high", profile=None)
-    with pytest.raises(DataError, match=r"metrics\.json: profile, threshold missing or of"):
+    with pytest.raises(
+        DataError, match=r"metrics\.json: profile, threshold missing, of another type"
+    ):
         compare(Path(), params, a, c)
     (Path(b) / "conventions" / "basicirstd.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"basicirstd\.parquet: not a readable table"):

@@ -11,6 +11,7 @@ from irstd.config import Params
 from irstd.data.sources import RawImage
 from irstd.data.store import PreparedData, write_prepared
 from irstd.errors import ConfigError, DataError, ModelError
+from irstd.evaluation.field import FIGURES
 from irstd.evaluation.figures import CURVES
 from irstd.evaluation.predictions import StoredPredictions
 from irstd.inference.weights import save_model
@@ -77,7 +78,10 @@ def test_the_report_is_complete_and_its_figures_right(layout: Layout, params: Pa
     )
     assert metrics["fingerprint"] == "f" * 64
     intervals = json.loads((folder / "intervals.json").read_text())["intervals"]
-    assert all(bounds["low"] <= metrics[key] <= bounds["high"] for key, bounds in intervals.items())
+    field = json.loads((folder / "field.json").read_text())
+    assert field["intervals"].items() <= intervals.items()
+    known = metrics | field
+    assert all(bounds["low"] <= known[key] <= bounds["high"] for key, bounds in intervals.items())
     figures = {key for key, value in metrics.items() if isinstance(value, float)}
     no_figures = {"threshold", "distance_px", "baseline_threshold", "baseline_f1_target"}
     assert figures - intervals.keys() == no_figures
@@ -140,6 +144,8 @@ def test_images_without_target_have_a_report_of_their_own(layout: Layout, params
     assert (field["images_with_targets"], field["images_without"]) == (3, 1)
     assert (field["false_alarms_without"], field["alarm_free_share"]) == (1, 0.0)
     assert (field["pa"], field["pa_with_targets"]) == (pytest.approx(2 / 4), pytest.approx(2 / 3))
+    assert set(field["intervals"]) == set(FIGURES)
+    assert (field["unit"], field["seed"]) == ("image", params.seed)
 
 
 def test_the_distance_is_that_of_the_conventions_that_leave_it_open(
