@@ -6,12 +6,14 @@ Plain code decodes the files and measures their targets each time; it is set aga
 which does this once, with checks, checksums and a copy of the pixels, and against the statistics of
 what is prepared. The training loader has all augmentations in one row, crop and flips in another;
 targets added to half of the images cost time here and have nothing to be compared with in the plain
-loader, which stays without them.
+loader, which stays without them. No GPU is measured: how many workers one needs follows from an
+assumed demand, `DEMAND`.
 
 Run: python benchmarks/data.py
 """
 
 import argparse
+import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +63,11 @@ ADDED = AddedTargetsParams.model_validate(
 )  # fmt: skip
 EVERYTHING, FLIPS = "loader, all", "loader, crop and flips"
 GEOMETRY = ("flip_horizontal", "flip_vertical", "transpose")
+DEMAND = (30, 60)
+"""Iterations per second that a training on one H200 may reach: an assumption, no measurement."""
+
+DEMAND_BATCH = 16
+"""Images of one such iteration."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +191,25 @@ def report(results: Mapping[Size, Mapping[str, Speed]], count: int, crop_px: int
         for work in (EVERYTHING, FLIPS)
     }
     aim = verdict("Loader without added targets", AIM, loaders)
-    return "\n\n".join((conditions, aim, table.markdown()))
+    return "\n\n".join((conditions, aim, workers(results, crop_px), table.markdown()))
+
+
+def workers(results: Mapping[Size, Mapping[str, Speed]], crop_px: int) -> str:
+    """How many worker processes keep a GPU busy with crops, by the size of the images."""
+    wanted = [rate * DEMAND_BATCH for rate in DEMAND]
+    counts = []
+    for (height, width), speeds in results.items():
+        speed = speeds[EVERYTHING].here
+        least, most = (math.ceil(rate / speed) for rate in wanted)
+        number = str(most) if least == most else f"{least} to {most}"
+        counts.append(f"{width} x {height}: {speed:.0f} crops a second and core, so {number}")
+    return (
+        f"Feeding a GPU: a training at {DEMAND[0]} to {DEMAND[1]} iterations a second in batches "
+        f"of {DEMAND_BATCH} (assumed, not measured: what one H200 may reach) takes {wanted[0]} to "
+        f"{wanted[1]} crops a second of {crop_px} x {crop_px}. Workers (`workers` of a recipe, one "
+        "core each) that deliver so many with all augmentations, the way between processes not "
+        f"counted: {'; '.join(counts)}."
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,7 +1,8 @@
 """Data handling as public code does it: decode PNG with PIL, augment with NumPy, per sample.
 
 The augmentations are those of `irstd.data.transforms` in the same order and with the same ranges,
-so that both sides do the same work; random values come from NumPy's global generator, as there.
+and what a recipe switches off is left out as there, so that both sides do the same work. Random
+values come from NumPy's global generator, as in public code.
 """
 
 # ruff: noqa: NPY002 - the global generator is what is compared with
@@ -99,13 +100,14 @@ class PlainCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
             radius = ImageFilter.GaussianBlur(radius=np.random.rand())
             image = np.array(Image.fromarray(image).filter(radius))
         unit = image / 255.0
-        if np.random.rand() < 0.5:
+        if settings.brightness and np.random.rand() < 0.5:
             unit = unit + np.random.uniform(-settings.brightness, settings.brightness)
-        if np.random.rand() < 0.5:
+        if settings.contrast and np.random.rand() < 0.5:
             unit = unit * np.random.uniform(1 - settings.contrast, 1 + settings.contrast)
-        std = np.random.uniform(0, settings.noise_std)
-        unit = np.clip(unit + np.random.normal(0, std, unit.shape), 0, 1)
-        return unit.astype(np.float32), (mask > 0).astype(np.float32)
+        if settings.noise_std:
+            std = np.random.uniform(0, settings.noise_std)
+            unit = unit + np.random.normal(0, std, unit.shape)
+        return np.clip(unit, 0, 1).astype(np.float32), (mask > 0).astype(np.float32)
 
 
 def plain_loader(

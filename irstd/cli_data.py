@@ -10,6 +10,9 @@ from irstd.layout import Layout
 
 app = typer.Typer(help="Data sets of this project.", no_args_is_help=True)
 
+DRIFTED = 3
+"""Exit status of `irstd data drift --exit-code`."""
+
 Name = Annotated[str, typer.Argument(help="Data set; `irstd data list` shows them.")]
 
 
@@ -101,13 +104,27 @@ def drift(
             help="Profile whose training part is compared with.", show_default="the active one"
         ),
     ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="The network trained on them.", show_default="the first of train.networks, if any"
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Instead: a file, PROFILE/NETWORK, or models:/irstd@champion."),
+    ] = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help=f"End with {DRIFTED} if there is drift.")
+    ] = False,
 ) -> None:
     """Compare new images with those that were trained on; writes drift.json."""
     from irstd.stages.drift import VERDICT_FILE, check_drift
 
     params = load_params()
-    profile = reference or params.profile
-    document = check_drift(Path(), params.drift, params.seed, new, profile)
+    document = check_drift(Path(), params, new, reference=reference, network=network, model=model)
     changed = ", ".join(document["changed"]) or "nothing"
-    place = Layout(Path(), profile).report("drift") / VERDICT_FILE
+    place = Layout(Path(), reference or params.profile).report("drift") / VERDICT_FILE
     typer.echo(f"{place}: {document['verdict']}; changed: {changed}")
+    if exit_code and document["verdict"] == "drift":
+        raise typer.Exit(DRIFTED)

@@ -30,9 +30,9 @@ def write_pair(folder: Path, name: str, seed: int) -> tuple[np.ndarray, np.ndarr
     return image, mask
 
 
-def write_sirst(folder: Path) -> Path:
-    """Write 12 images s_0 ... s_11, the lists of `idx_427` (6, 3, 3) and `nuaa` (8, 4; CRLF)."""
-    names = [f"s_{number}" for number in range(12)]
+def write_sirst(folder: Path, stem: str = "s") -> Path:
+    """Write 12 images s_0 ... s_11, or of another stem, the lists of `idx_427` (6, 3, 3) and `nuaa` (8, 4; CRLF)."""
+    names = [f"{stem}_{number}" for number in range(12)]
     for number, name in enumerate(names):
         write_pair(folder, name, number)
     splits = folder / "splits"

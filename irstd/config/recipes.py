@@ -34,6 +34,7 @@ from irstd.config.values import (
     Share,
     ShareRange,
 )
+from irstd.types import Border
 
 Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 LowRate = Annotated[float, Field(ge=0.0, le=10.0)]
@@ -388,12 +389,14 @@ class SGMPUNetRecipe(ElementaryRecipe):
     """How SGMP-UNet is trained.
 
     Attributes:
+        border: what stands for the frames of a clip outside its sequence (`irstd.data.clips`).
         pretrained: file of Video Swin weights that the encoder starts from, from the project's
             folder on; None: random weights. Another content starts `irstd train` anew; DVC does
             not watch the file.
     """
 
     network: SGMPUNetParams
+    border: Border
     pretrained: str | None
 
 

@@ -6,7 +6,7 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
     "generated": ("seeded",),
     "synthesis": ("seeded",),
     "sirst": ("idx_427", "idx_320", "nuaa", "pqgnet"),
-    "sirst_v2": ("full", "targets"),
+    "sirst_v2": ("full", "v1", "targets"),
     "sirst_v2_field": ("field",),
     "sirst_aug": ("folders",),
     "irstd_1k": ("published",),

@@ -1,6 +1,7 @@
 """Everything that is wrong with a folder of images, in one pass and within bounded memory."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -11,21 +12,22 @@ from tqdm import tqdm
 
 from irstd.data.archives import archive_faults
 from irstd.data.duplicates import near_elsewhere, perceptual_hash, shared_elsewhere
-from irstd.data.entries import Contents, stem_of
+from irstd.data.entries import Contents, Found, natural, stem_of
 from irstd.data.faults import FaultLog, Reader
 from irstd.data.index import checksum, label_targets
-from irstd.data.layouts import read_contents
+from irstd.data.layouts import IMAGE_FILE, read_contents
 from irstd.data.listing import (
     Listed,
+    Listing,
     find_groups,
     published_lists,
     read_list,
     resolve,
     split_parts,
 )
-from irstd.data.pixels import read_header
+from irstd.data.pixels import decode_grey, read_header
 from irstd.data.sources import SOURCES, Fault, Source
-from irstd.data.tree import scan
+from irstd.data.tree import Tree, scan
 from irstd.errors import DataError
 
 UNKNOWN = "unknown"
@@ -34,6 +36,9 @@ LAYOUT_SOURCES = {"L2": "sirst_v2", "field": "sirst_v2_field"}
 
 NEAR_BITS = 4
 """Perceptual hashes of nearly equal images differ in at most so many of 64 bits."""
+
+UNREAD = r"(?:.*/)?[^/]+\.(?i:gif|webp)"
+"""Pictures of kinds that no data set here uses; they are not decoded."""
 
 MOST_COMPARED = 5000
 """Images whose hashes are compared pair by pair; of more, `irstd data build` removes duplicates."""
@@ -47,7 +52,8 @@ class Findings:
         source: the data set, by its ids; "unknown" if they fit none.
         images: how many there are, faulty ones included.
         faults: what is wrong, each with its file.
-        warnings: what may be meant: near-duplicates, unlisted images, missing lists, counts.
+        warnings: what may be meant: near-duplicates, unlisted images, missing lists, counts, files
+            that belong to no image.
     """
 
     source: str = UNKNOWN
@@ -62,20 +68,22 @@ def check_folder(folder: Path) -> Findings:
     Raises:
         DataError: there is no such folder.
     """
-    tree = scan(folder)
+    tree, found = scan(folder), Found({})
     findings = Findings()
-    for file in tree.files:
-        if file.lower().endswith(".zip") and file not in tree.unreadable:
-            findings.faults += archive_faults(tree.root / file, file)
     try:
         contents = read_contents(tree)
     except DataError as error:
         findings.faults.append(Fault("", ".", str(error)))
     else:
+        tree, found = contents.tree, contents.found
         findings.source, findings.images = guess_source(contents), contents.found.n_images
         findings.faults += (*contents.found.faults, *contents.found.orphans)
         _check_lists(contents, findings)
         _check_images(contents, findings)
+    for file in tree.files:
+        if file.lower().endswith(".zip") and file not in tree.unreadable:
+            findings.faults += archive_faults(tree.root / file, file)
+    _check_others(tree, found, findings)
     named = {fault.file for fault in findings.faults}
     findings.faults += [
         Fault(stem_of(file), file, reason)
@@ -102,14 +110,18 @@ def guess_source(contents: Contents) -> str:
 
 
 def _has_size(contents: Contents, source: Source) -> bool:
-    """Whether the first image has the published size, where there is one."""
-    if source.size is None:
-        return True
-    first = next(iter(contents.entries.values()))
-    try:
-        return read_header(contents.tree.read(first.image)) == source.size
-    except DataError:
-        return False
+    """Whether the images have the published size, where there is one, by one of them."""
+    return source.size is None or stated_size(contents) == source.size
+
+
+def stated_size(contents: Contents) -> tuple[int, int] | None:
+    """Size of the first image whose header can be read; None if none can."""
+    for entry in contents.entries.values():
+        try:
+            return read_header(contents.tree.read(entry.image))
+        except DataError:
+            continue  # a fault of this image, found when it is decoded
+    return None
 
 
 def _check_lists(contents: Contents, findings: Findings) -> None:
@@ -160,18 +172,54 @@ def _check_group(
         variants.append({part: files[part] for part in ("test", "trainval") if part in files})
     if "trainvaltest" in files:
         variants.append({"trainvaltest": files["trainvaltest"]})
+    cut: list[str] = []
     listed: set[str] = set()
     for variant in variants:
         listing = resolve(contents, {part: (file,) for part, file in variant.items()})
         known = set(contents.found.absent)  # named by their masks
         findings.faults += (*listing.repeated, *(set(listing.missing) - known))
         listed |= {item.id for item in listing.items}
+        cut = cut or _cut_sequences(listing)
+    if cut:
+        findings.warnings.append(f"split {name}: {_some(cut, 'sequences')} in several parts")
     unlisted = sorted(set(contents.entries) - listed)
     if unlisted:
         findings.warnings.append(f"split {name}: {_some(unlisted)} not listed")
     absent = {"train", "test"} - set(parts)
     if absent and "trainvaltest" not in files:
         findings.warnings.append(f"split {name}: no list for {' and '.join(sorted(absent))}")
+
+
+def _cut_sequences(listing: Listing) -> list[str]:
+    """Sequences with frames in more than one part."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    for item in listing.items:
+        if item.entry.sequence is not None:
+            parts[item.entry.sequence].add(item.split)
+    return sorted((name for name, stated in parts.items() if len(stated) > 1), key=natural)
+
+
+def _check_others(tree: Tree, found: Found, findings: Findings) -> None:
+    """Decode the image files that are not read as an image with its ground truth."""
+    entries = found.entries.values()
+    read = {entry.image for entry in entries} | {entry.mask for entry in entries}
+    known = {*found.claimed, *found.unlabelled, *(fault.file for fault in findings.faults)}
+    others = []
+    for match in tree.matching(rf"(?:.*/)?{IMAGE_FILE}|{UNREAD}"):
+        file = match.string
+        if file in read or file in tree.unreadable:
+            continue
+        try:
+            if match["name"] is not None:
+                content = tree.read(file)
+                read_header(content)
+                decode_grey(content)
+        except DataError as error:
+            findings.faults.append(Fault(stem_of(file), file, str(error)))
+        if file not in known:
+            others.append(file)
+    if others and found.entries:
+        findings.warnings.append(f"{_some(others, 'files')} belong to no image")
 
 
 def _check_images(contents: Contents, findings: Findings) -> None:
@@ -217,7 +265,7 @@ def _partners(relation: str, ids: Iterable[str], partners: Iterable[str | None])
     ]
 
 
-def _some(names: Iterable[str], shown: int = 3) -> str:
+def _some(names: Iterable[str], kind: str = "images", shown: int = 3) -> str:
     listed = list(names)
     more = f" and {len(listed) - shown} more" if len(listed) > shown else ""
-    return f"{len(listed)} images ({', '.join(listed[:shown])}{more})"
+    return f"{len(listed)} {kind} ({', '.join(listed[:shown])}{more})"

@@ -11,15 +11,22 @@ What stands for frames before the first and behind the last, by `border`:
 
 What `reverse` leaves outside (a short sequence, the end) is repeated. An image that belongs to no
 sequence is a sequence of one frame.
+
+The frames of prepared sequences follow each other by number. For a missing one (left out by
+`data.limit`, faulty, or without ground truth) the nearest stands, of two the earlier one. Where
+less than half of the frames are there, clips would say little about motion and are refused.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from irstd.data.store import PreparedData
+from irstd.data.store import PreparedData, Sequence
 from irstd.errors import DataError
 from irstd.types import Border
+
+log = logging.getLogger(__name__)
 
 
 def clip_positions(
@@ -47,10 +54,60 @@ def clip_positions(
 def clip_rows(
     data: PreparedData, row: int, frames: int, target_frame: int, border: Border = "wrap"
 ) -> list[int]:
-    """Rows of the clip around an image, in the order of the frames; see `clip_positions`."""
+    """Rows of the clip around an image, in the order of the frames; see `clip_positions`.
+
+    Raises:
+        DataError: less than half of the sequence's frames are there.
+    """
     sequence = data.sequence_of(row)
-    positions = clip_positions(sequence.index(row), len(sequence), frames, target_frame, border)
-    return [sequence[position] for position in positions]
+    _check_dense(data, sequence)
+    place = int(np.flatnonzero(sequence.rows == row)[0])
+    position = int(sequence.frames[place] - sequence.frames[0])
+    positions = clip_positions(position, sequence.span, frames, target_frame, border)
+    numbers = sequence.frames[0] + np.array(positions)
+    return [int(sequence.rows[near]) for near in _nearest(sequence.frames, numbers)]
+
+
+def check_clips(data: PreparedData, rows: Iterable[int]) -> None:
+    """Refuse sequences that clips cannot be made of, and log how many frames others lack.
+
+    Args:
+        data: prepared images.
+        rows: images whose clips will be read.
+
+    Raises:
+        DataError: less than half of the frames of a sequence are there.
+    """
+    sequences = {int(found.rows[0]): found for found in map(data.sequence_of, map(int, rows))}
+    for sequence in sequences.values():
+        _check_dense(data, sequence)
+    missing = [sequence.missing for sequence in sequences.values() if sequence.missing]
+    if missing:
+        log.warning(
+            "%s: %d frames are missing in %d of %d sequences; the nearest stands for each",
+            data.folder,
+            sum(missing),
+            len(missing),
+            len(sequences),
+        )
+
+
+def _check_dense(data: PreparedData, sequence: Sequence) -> None:
+    if 2 * sequence.missing > sequence.span:
+        name = data.index["sequence"].iloc[int(sequence.rows[0])]
+        raise DataError(
+            f"{data.folder}: the frames of sequence {name} are not consecutive: of frames "
+            f"{sequence.frames[0]} to {sequence.frames[-1]}, {sequence.missing} are missing; a "
+            "network of clips needs at least half of them: label more, or take one of single frames"
+        )
+
+
+def _nearest(frames: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Positions in ascending `frames` of what is nearest to each number; of two the earlier."""
+    after = np.searchsorted(frames, numbers)
+    before = np.maximum(after - 1, 0)
+    after = np.minimum(after, len(frames) - 1)
+    return np.where(numbers - frames[before] <= np.abs(frames[after] - numbers), before, after)
 
 
 def read_clip(
@@ -59,7 +116,7 @@ def read_clip(
     """What a network takes for an image: (H, W) if `frames` is 1, else (T, H, W).
 
     Raises:
-        DataError: the frames differ in size or dtype.
+        DataError: the frames differ in size or dtype, or less than half of them are there.
     """
     if frames == 1:
         return data.image(row)

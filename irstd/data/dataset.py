@@ -5,7 +5,7 @@ from jaxtyping import Float32
 from torch.utils.data import Dataset
 
 from irstd.config import CropWindow, FitParams, RecipeParams
-from irstd.data.clips import read_clip
+from irstd.data.clips import check_clips, read_clip
 from irstd.data.fitting import fill_image, fill_mask
 from irstd.data.pixels import to_unit
 from irstd.data.store import PreparedData
@@ -31,7 +31,7 @@ class Crops(Dataset[Crop]):
         adder: adds targets to the images; None: none.
 
     Raises:
-        DataError: there is no training image.
+        DataError: there is no training image, or clips cannot be made of the sequences.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Crops(Dataset[Crop]):
         self.adder = adder
         self.data, self.recipe, self.fit, self.seed = data, recipe, fit, seed
         self.frames, self.target_frame, self.border = frames, target_frame, border
-        self.rows = _rows(data, "train")
+        self.rows = _rows(data, "train", frames)
         geometry = recipe.augmentation.geometry
         pads_with_mean = isinstance(geometry, CropWindow) and geometry.pad == "mean"
         self.pad_value = recipe.normalisation.mean[0] if pads_with_mean else 0.0
@@ -93,7 +93,7 @@ class Images(Dataset[tuple[str, np.ndarray, np.ndarray]]):
         border: what stands for the frames of a clip outside its sequence.
 
     Raises:
-        DataError: the split is empty.
+        DataError: the split is empty, or clips cannot be made of the sequences.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Images(Dataset[tuple[str, np.ndarray, np.ndarray]]):
     ) -> None:
         self.data = data
         self.frames, self.target_frame, self.border = frames, target_frame, border
-        self.rows = _rows(data, split)
+        self.rows = _rows(data, split, frames)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -117,11 +117,13 @@ class Images(Dataset[tuple[str, np.ndarray, np.ndarray]]):
         return str(self.data.index["id"].iloc[row]), image, self.data.mask(row)
 
 
-def _rows(data: PreparedData, split: str) -> np.ndarray:
+def _rows(data: PreparedData, split: str, frames: int) -> np.ndarray:
     rows = data.rows(split)
     if not len(rows):
         raise DataError(
             f"the prepared data has no image in the {split} part; "
             "see reports/prepare and data.limit, then run `irstd prepare`"
         )
+    if frames > 1:
+        check_clips(data, rows)
     return rows

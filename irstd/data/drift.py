@@ -45,6 +45,10 @@ MEANINGS: Mapping[str, str] = {
 }
 """What is compared."""
 
+UNREADABLE = "unreadable"
+UNREADABLE_SHARE = 0.1
+"""Of a batch; more is called changed without a test: files that were trained on can all be read."""
+
 BATCH = 256
 """Permutations that are judged at once."""
 
@@ -94,7 +98,9 @@ class Comparison:
 
 def independent_rows(data: PreparedData, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " m"]:
     """Those rows that are single images or the first frame of a sequence."""
-    return np.array([row for row in rows if data.sequence_of(int(row))[0] == row], dtype=np.int64)
+    return np.array(
+        [row for row in rows if data.sequence_of(int(row)).rows[0] == row], dtype=np.int64
+    )
 
 
 def sample(items: Sequence[int], most: int, rng: Generator) -> list[int]:
@@ -166,9 +172,26 @@ def compare(
     )
 
 
-def verdict(comparisons: Sequence[Comparison]) -> Verdict:
-    """Whether any figure changed; `undecided` if none could be tested."""
-    if any(item.changed for item in comparisons):
+def too_many_unreadable(unreadable: int, images: int, params: DriftParams) -> bool:
+    """Whether the share of unreadable files is a change in itself: above `UNREADABLE_SHARE`.
+
+    Args:
+        unreadable: files of the new batch that could not be read.
+        images: those that could.
+        params: the group `drift`; fewer than `least_images` files decide nothing.
+    """
+    files = unreadable + images
+    return files >= params.least_images and unreadable > UNREADABLE_SHARE * files
+
+
+def verdict(comparisons: Sequence[Comparison], is_unreadable: bool = False) -> Verdict:
+    """Whether anything changed; `undecided` if no figure could be tested.
+
+    Args:
+        comparisons: of the figures.
+        is_unreadable: see `too_many_unreadable`.
+    """
+    if is_unreadable or any(item.changed for item in comparisons):
         return "drift"
     return "undecided" if all(math.isnan(item.p) for item in comparisons) else "no_drift"
 

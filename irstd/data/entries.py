@@ -1,9 +1,11 @@
 """The images of a data set's folder, each with its ground truth, and what does not fit together."""
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from irstd.data.marks import Marks
 from irstd.data.sources import Fault
@@ -20,12 +22,14 @@ class Entry:
     """One image of a folder.
 
     Attributes:
-        id: a plain name, unique in the folder.
+        id: a plain name, unique in the folder; headed by the part (`train_1`) where parts of the
+            folder use the same names.
         name: what split lists call it: the id, or `sequence/frame`.
         image: file, relative to the folder.
         mask: file of the mask; None where `marks` hold the ground truth or none is needed because
             the layout says that there is no target.
         marks: boxes, points or outlines.
+        annotation: file that states them.
         part: `train`, `val` or `test` where folders state it.
         sequence: name of its video.
         frame: position in that video, from 0.
@@ -36,6 +40,7 @@ class Entry:
     image: str
     mask: str | None = None
     marks: Marks | None = None
+    annotation: str | None = None
     part: str | None = None
     sequence: str | None = None
     frame: int | None = None
@@ -51,6 +56,8 @@ class Found:
         orphans: ground truth without an image, by its own file.
         absent: images that only their masks show to exist, by the file that is missing.
         unlabelled: images left aside because nothing is known of their targets.
+        images: every image file that has a name among the ids, faulty ones included, with its id.
+        truths: masks that belong to them, more than one of an image included.
     """
 
     entries: Mapping[str, Entry]
@@ -58,6 +65,19 @@ class Found:
     orphans: tuple[Fault, ...] = ()
     absent: tuple[Fault, ...] = ()
     unlabelled: tuple[str, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+    truths: frozenset[str] = frozenset()
+
+    @property
+    def claimed(self) -> frozenset[str]:
+        """Files that hold an image or its ground truth, right or wrong."""
+        files = {
+            file
+            for entry in self.entries.values()
+            for file in (entry.image, entry.mask, entry.annotation)
+            if file is not None
+        }
+        return self.truths.union(self.images, files)
 
     @property
     def n_images(self) -> int:
@@ -98,6 +118,71 @@ def stem_of(file: str) -> str:
     return re.sub(r"\.[^.]*$", "", file.rpartition("/")[2])
 
 
+def normal(name: str) -> str:
+    """A name with composed letters, as file systems differ in how they write an umlaut."""
+    return unicodedata.normalize("NFC", name)
+
+
+def name_images(entries: Sequence[Entry]) -> Found:
+    """Make ids unique: by the part where parts of the folder use the same names, else by a fault.
+
+    Args:
+        entries: all images of a folder, with the ids that their names and sequences give.
+
+    Returns:
+        The entries whose id is theirs alone, their frames not yet numbered, and a fault for each id
+        that several images have.
+    """
+    if _parts_share_names(entries):
+        entries = [_headed(entry) for entry in entries]
+    groups: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.id].append(entry)
+    faults = [
+        Fault(name, files[-1], f"several images have this id: {', '.join(files)}")
+        for name, group in groups.items()
+        if len(files := [entry.image for entry in group]) > 1
+    ]
+    return Found(
+        {name: group[0] for name, group in groups.items() if len(group) == 1},
+        tuple(faults),
+        images={entry.image: entry.id for entry in entries},
+    )
+
+
+def _parts_share_names(entries: Iterable[Entry]) -> bool:
+    parts: dict[str, set[str | None]] = defaultdict(set)
+    for entry in entries:
+        parts[entry.id].add(entry.part)
+    return any(len(stated) > 1 for stated in parts.values())
+
+
+def _headed(entry: Entry) -> Entry:
+    if entry.part is None:
+        return entry
+    return replace(
+        entry,
+        id=f"{entry.part}_{entry.id}",
+        name=f"{entry.part}_{entry.name}",
+        sequence=None if entry.sequence is None else f"{entry.part}_{entry.sequence}",
+    )
+
+
+class _Key(NamedTuple):
+    """What an image and its mask have in common."""
+
+    part: str | None
+    sequence: str | None
+    name: str
+
+    def entry(self, image: str) -> Entry:
+        """An image of this name, without ground truth."""
+        words = [word for word in (self.sequence, self.name) if word is not None]
+        return Entry(
+            "_".join(words), "/".join(words), image, part=self.part, sequence=self.sequence
+        )
+
+
 def pair(
     images: Sequence[re.Match[str]],
     masks: Sequence[re.Match[str]],
@@ -112,56 +197,61 @@ def pair(
         part_names: folder name to `train`, `val` or `test`.
         empty_folder: images below it have no targets, and no mask.
     """
-    unused = _by_name(masks)
-    entries: dict[str, Entry] = {}
-    faults: list[Fault] = []
-    for key, matches in _by_name(images).items():
-        first, file, plain = matches[0], matches[0].string, "_".join(key)
-        partners = [
-            match.string
-            for ending in MASK_ENDINGS
-            for match in unused.pop((*key[:-1], key[-1] + ending), ())
-        ]
-        no_target = bool(empty_folder) and file.startswith(empty_folder)
-        if len(matches) > 1 or plain in entries:
-            entries.pop(plain, None)
-            files = ", ".join(match.string for match in matches)
-            faults.append(Fault(plain, matches[-1].string, f"several images have this id: {files}"))
-        elif len(partners) != 1 - no_target:
-            expected = _expected_mask(masks[0], first) if masks else file
-            faults.append(_unpaired(plain, file, partners, no_target, expected))
+    keys = {image.string: _key(image, part_names) for image in images}
+    by_file = {image.string: image for image in images}
+    partners = _partners(keys, masks, part_names)
+    found = name_images([key.entry(file) for file, key in keys.items()])
+    entries, faults = {}, list(found.faults)
+    for entry in number_frames(found.entries).values():
+        chosen = partners[entry.image]
+        no_target = bool(empty_folder) and entry.image.startswith(empty_folder)
+        if len(chosen) == 1 - no_target:
+            entries[entry.id] = replace(entry, mask=chosen[0] if chosen else None)
         else:
-            entries[plain] = _entry(key, first, partners, part_names)
-    orphans = [
-        (match, (*key[:-1], _without_ending(key[-1]))) for key in unused for match in unused[key]
-    ]
-    return Found(
-        number_frames(entries),
-        tuple(faults),
-        tuple(Fault("_".join(key), match.string, NO_IMAGE) for match, key in orphans),
-        tuple(
-            Fault("_".join(key), _like(images[0], match, key[-1]), "the image is missing")
-            for match, key in orphans
-            if images
-        ),
+            expected = _expected_mask(masks[0], by_file[entry.image]) if masks else entry.image
+            faults.append(_unpaired(entry, chosen, no_target, expected))
+    used = frozenset(mask for chosen in partners.values() for mask in chosen)
+    alone = [mask for mask in masks if mask.string not in used]
+    absent = _absent_images(alone, images, part_names)
+    return replace(
+        found,
+        entries=entries,
+        faults=tuple(faults),
+        orphans=tuple(Fault(entry.id, mask.string, NO_IMAGE) for mask, entry in absent),
+        absent=tuple(Fault(e.id, e.image, "the image is missing") for _, e in absent if images),
+        truths=used,
     )
 
 
-def _entry(
-    key: Sequence[str],
-    image: re.Match[str],
-    partners: Sequence[str],
+def _partners(
+    keys: Mapping[str, _Key], masks: Sequence[re.Match[str]], part_names: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """The masks that each image may mean, by the image's file."""
+    by_key: dict[_Key, list[str]] = defaultdict(list)
+    for mask in masks:
+        by_key[_key(mask, part_names)].append(mask.string)
+    return {
+        file: [
+            mask
+            for ending in MASK_ENDINGS
+            for mask in by_key.get(key._replace(name=key.name + ending), ())
+        ]
+        for file, key in keys.items()
+    }
+
+
+def _absent_images(
+    masks: Sequence[re.Match[str]],
+    images: Sequence[re.Match[str]],
     part_names: Mapping[str, str],
-) -> Entry:
-    names = image.groupdict()
-    return Entry(
-        "_".join(key),
-        "/".join(key),
-        image.string,
-        mask=partners[0] if partners else None,
-        part=part_names.get(names.get("part") or ""),
-        sequence=names.get("sequence"),
-    )
+) -> list[tuple[re.Match[str], Entry]]:
+    """The images that masks without one are made for."""
+    keys = [_key(mask, part_names) for mask in masks]
+    keys = [key._replace(name=_without_ending(key.name)) for key in keys]
+    return [
+        (mask, key.entry(_like(images[0], mask, key.name) if images else ""))
+        for key, mask in zip(keys, masks, strict=True)
+    ]
 
 
 def number_frames(entries: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -178,24 +268,23 @@ def number_frames(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     return {name: replace(entry, frame=frames.get(name)) for name, entry in entries.items()}
 
 
-def _by_name(matches: Iterable[re.Match[str]]) -> dict[tuple[str, ...], list[re.Match[str]]]:
-    """Group files by (sequence, name) or (name,)."""
-    groups: dict[tuple[str, ...], list[re.Match[str]]] = defaultdict(list)
-    for match in matches:
-        parts = match.groupdict()
-        sequence = parts.get("sequence")
-        groups[(parts["name"],) if sequence is None else (sequence, parts["name"])].append(match)
-    return groups
+def _key(match: re.Match[str], part_names: Mapping[str, str]) -> _Key:
+    groups = match.groupdict()
+    sequence = groups.get("sequence")
+    return _Key(
+        part_names.get(groups.get("part") or ""),
+        None if sequence is None else normal(sequence),
+        normal(groups["name"]),
+    )
 
 
-def _unpaired(
-    plain: str, image: str, masks: Sequence[str], no_target: bool, expected: str
-) -> Fault:
+def _unpaired(entry: Entry, masks: Sequence[str], no_target: bool, expected: str) -> Fault:
+    name, image = entry.id, entry.image
     if no_target:
-        return Fault(plain, masks[0], f"{image} stands among the images without targets")
+        return Fault(name, masks[0], f"{image} stands among the images without targets")
     if masks:
-        return Fault(plain, masks[0], f"expected one mask for {image}, got: {', '.join(masks)}")
-    return Fault(plain, expected, "the mask is missing")
+        return Fault(name, masks[0], f"expected one mask for {image}, got: {', '.join(masks)}")
+    return Fault(name, expected, "the mask is missing")
 
 
 def _expected_mask(example: re.Match[str], image: re.Match[str]) -> str:

@@ -29,7 +29,7 @@ from irstd.data.marks import Marks, centres, draw
 from irstd.data.pixels import Grey, decode_grey, decode_mask, read_header
 from irstd.data.slices import decode_slice
 from irstd.data.sources import Fault, RawImage
-from irstd.data.video import VIDEO_FILE, VideoReader
+from irstd.data.video import VIDEO_FILE, MissingFrameError, VideoReader
 from irstd.errors import DataError
 from irstd.files import replaced
 
@@ -189,7 +189,8 @@ class Reader:
         if image is None:
             return None
         marks = entry.marks or Marks("pixels")
-        drawn = self._try(entry, entry.image, lambda: draw(marks, _shape(image)))
+        file = entry.annotation or entry.image
+        drawn = self._try(entry, file, lambda: draw(marks, _shape(image)))
         if drawn is None:
             return None
         places = None if marks.origin == "pixels" else tuple(centres(marks, _shape(image)))
@@ -201,21 +202,23 @@ class Reader:
             video.close()
 
     def _image(self, entry: Entry) -> Grey:
-        if re.fullmatch(VIDEO_FILE, entry.image) and entry.frame is not None:
-            video = self._videos.setdefault(entry.image, VideoReader(self._tree, entry.image))
-            return video.frame(entry.frame)
-        content = self._tree.read(entry.image)
-        if entry.image.endswith(".mat"):
-            image = decode_slice(content)
-        else:
-            read_header(content)
-            image = decode_grey(content)
+        image = self._pixels(entry)
         if min(image.shape) < MIN_SIDE_PX:
             raise DataError(
                 f"expected at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels, got "
                 f"{image.shape[0]} x {image.shape[1]}"
             )
         return image
+
+    def _pixels(self, entry: Entry) -> Grey:
+        if re.fullmatch(VIDEO_FILE, entry.image) and entry.frame is not None:
+            video = self._videos.setdefault(entry.image, VideoReader(self._tree, entry.image))
+            return video.frame(entry.frame)
+        content = self._tree.read(entry.image)
+        if entry.image.endswith(".mat"):
+            return decode_slice(content)
+        read_header(content)
+        return decode_grey(content)
 
     def _mask(self, file: str) -> UInt8[np.ndarray, "h w"]:
         content = self._tree.read(file)
@@ -227,7 +230,8 @@ class Reader:
         try:
             return decode()
         except DataError as error:
-            self._log.add(Fault(entry.id, file, str(error)))
+            wrong = entry.mask if isinstance(error, MissingFrameError) else file
+            self._log.add(Fault(entry.id, wrong or file, str(error)))
         return None
 
     def _paired(

@@ -7,9 +7,10 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from irstd.data.entries import Entry, Found, number_frames, stem_of
+from irstd.data.entries import Entry, Found, name_images, normal, number_frames, stem_of
 from irstd.data.marks import Marks, Runs
 from irstd.data.sources import Fault
 from irstd.data.tree import Tree
@@ -19,13 +20,17 @@ IMAGE = r"images/(?P<path>(?:(?P<folder>.+)/)?(?P<name>[^/]+))\.(?i:png|bmp|tiff
 PARTS = ("train", "val", "test")
 POINTS_HEADER = ["image", "x", "y"]
 
+POINTS_FILE = r"(?!backgrounds\.csv$)[^/]+\.csv"
+"""A table of points; `irstd.data.background_list` reads the other one."""
+
 
 def collect_yolo(tree: Tree) -> Found:
     """`labels/<id>.txt`: `class cx cy w h` as fractions; empty: no target; absent: unlabelled."""
-    labels = {match["path"]: match.string for match in tree.matching(r"labels/(?P<path>.+)\.txt")}
+    matches = tree.matching(r"labels/(?P<path>.+)\.txt")
+    labels = {normal(match["path"]): match.string for match in matches}
     reader = _Reader(tree)
     for match in tree.matching(IMAGE):
-        file = labels.pop(match["path"], None)
+        file = labels.pop(normal(match["path"]), None)
         if file is None:
             reader.unlabelled.append(match.string)
         else:
@@ -37,7 +42,7 @@ def collect_yolo(tree: Tree) -> Found:
 
 def collect_points(tree: Tree) -> Found:
     """`image,x,y` from 0; a row without x and y says: no target; no row: unlabelled."""
-    tables = [match.string for match in tree.matching(r"[^/]+\.csv")]
+    tables = [match.string for match in tree.matching(POINTS_FILE)]
     points: dict[str, list[tuple[float, float]]] = defaultdict(list)
     reader = _Reader(tree)
     if len(tables) > 1:
@@ -48,11 +53,10 @@ def collect_points(tree: Tree) -> Found:
     except (DataError, csv.Error) as error:
         return Found({}, (Fault("", tables[0], str(error)),))
     for match in tree.matching(IMAGE):
-        name = match.string.removeprefix("images/")
-        key = name if name in points else match["path"]
+        name = normal(match.string.removeprefix("images/"))
+        key = name if name in points else normal(match["path"])
         if key in points:
-            marks = Marks("points", tuple(points.pop(key)))
-            reader.put(match, marks)
+            reader.put(match, Marks("points", tuple(points.pop(key))), tables[0])
         else:
             reader.unlabelled.append(match.string)
     for name in points:
@@ -67,7 +71,7 @@ def collect_coco(tree: Tree) -> Found:
     """
     reader = _Reader(tree)
     pattern = r"(?:annotations/)?(?:instances_[^/]*|[^/]*_coco)\.json"
-    stated: dict[str, tuple[Marks, str | None]] = {}
+    stated: dict[str, tuple[Marks, str, str | None]] = {}
     for match in tree.matching(pattern):
         file = match.string
         part = next((name for name in PARTS if re.search(rf"(?:^|_){name}", stem_of(file))), None)
@@ -75,16 +79,18 @@ def collect_coco(tree: Tree) -> Found:
             for name, marks in _coco_images(tree.read_text(file)).items():
                 if name in stated:
                     raise DataError(f"{name} is annotated twice")
-                stated[name] = marks, part
+                stated[name] = marks, file, part
         except DataError as error:
             reader.faults.append(Fault(stem_of(file), file, str(error)))
-    by_name = {match.string.removeprefix("images/"): match for match in tree.matching(IMAGE)}
-    for name, (marks, part) in stated.items():
+    images = tree.matching(IMAGE)
+    by_name = {normal(match.string.removeprefix("images/")): match for match in images}
+    for name, (marks, file, part) in stated.items():
         found = by_name.pop(name.removeprefix("images/"), None)
         if found is None:
-            reader.orphans.append(Fault(stem_of(name), name, "annotated, the image is missing"))
+            reason = f"annotated, the image is missing: {name}"
+            reader.orphans.append(Fault(stem_of(name), file, reason))
         else:
-            reader.put(found, marks, part)
+            reader.put(found, marks, file, part)
     reader.unlabelled += [match.string for match in by_name.values()]
     return reader.found()
 
@@ -94,7 +100,8 @@ class _Reader:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.entries: dict[str, Entry] = {}
+        self.entries: list[Entry] = []
+        self.broken: dict[str, Fault] = {}
         self.faults: list[Fault] = []
         self.orphans: list[Fault] = []
         self.unlabelled: list[str] = []
@@ -102,35 +109,46 @@ class _Reader:
     def add(self, match: re.Match[str], parse: Callable[[str], Marks], file: str) -> None:
         """Add an image whose annotation stands in a file of its own."""
         try:
-            self.put(match, parse(self.tree.read_text(file)))
+            marks = parse(self.tree.read_text(file))
         except DataError as error:
-            self.faults.append(Fault(match["name"], file, str(error)))
+            marks = None
+            self.broken[match.string] = Fault("", file, str(error))
+        self.put(match, marks, file)
 
-    def put(self, match: re.Match[str], marks: Marks, part: str | None = None) -> None:
-        """Add an image; the folder it stands in is its part or its sequence."""
-        folder = match["folder"]
-        sequence = None if folder is None or folder in PARTS else folder
-        plain = "_".join(((sequence or "").replace("/", "_"), match["name"])).removeprefix("_")
-        if plain in self.entries:
-            reason = f"several images have this id: {self.entries[plain].image}, {match.string}"
-            self.faults.append(Fault(plain, match.string, reason))
-            return
-        self.entries[plain] = Entry(
-            plain,
-            match["name"] if sequence is None else match["path"],
-            match.string,
-            marks=marks,
-            part=part or (folder if folder in PARTS else None),
-            sequence=sequence,
+    def put(
+        self, match: re.Match[str], marks: Marks | None, file: str, part: str | None = None
+    ) -> None:
+        """Add an image and the file of its marks; its folder is its part or its sequence."""
+        folder = None if match["folder"] is None else normal(match["folder"])
+        sequence = None if folder in PARTS else folder
+        name = normal(match["name"] if sequence is None else match["path"])
+        self.entries.append(
+            Entry(
+                name.replace("/", "_"),
+                name,
+                match.string,
+                marks=marks,
+                annotation=file,
+                part=part or (folder if folder in PARTS else None),
+                sequence=sequence,
+            )
         )
 
     def found(self) -> Found:
         """What was collected."""
-        entries = number_frames(self.entries)
-        return Found(
-            entries,
-            tuple(self.faults),
-            tuple(self.orphans),
+        found = name_images(self.entries)
+        numbered = number_frames(found.entries)
+        entries = {name: entry for name, entry in numbered.items() if entry.marks is not None}
+        broken = [
+            replace(self.broken[entry.image], id=entry.id)
+            for entry in found.entries.values()
+            if entry.marks is None
+        ]
+        return replace(
+            found,
+            entries=entries,
+            faults=(*self.faults, *found.faults, *broken),
+            orphans=tuple(self.orphans),
             unlabelled=tuple(self.unlabelled),
         )
 
@@ -161,7 +179,7 @@ def _read_points(text: str, points: dict[str, list[tuple[float, float]]]) -> Non
             continue
         if len(row) != 3 or (not row[1].strip()) != (not row[2].strip()):
             raise DataError(f"line {number}: expected image,x,y (x and y may be empty), got {row}")
-        places = points[row[0].strip()]
+        places = points[normal(row[0].strip())]
         if row[1].strip():
             places.append((_number(row[2]), _number(row[1])))
 
@@ -190,7 +208,7 @@ def _coco_images(text: str) -> dict[str, Marks]:
             annotation.get("segmentation") for listed in targets.values() for annotation in listed
         ) and any(targets.values())
         return {
-            str(image["file_name"]): _coco_marks(image, targets[name], outlined)
+            normal(str(image["file_name"])): _coco_marks(image, targets[name], outlined)
             for name, image in images.items()
         }
     except (ValueError, RecursionError) as error:

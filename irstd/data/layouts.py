@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irstd.data.entries import Contents, Found, pair
-from irstd.data.generic import collect_coco, collect_points, collect_yolo
+from irstd.data.generic import POINTS_FILE, collect_coco, collect_points, collect_yolo
 from irstd.data.slices import collect_slices
 from irstd.data.tree import Tree, scan
 from irstd.data.video import VIDEO_FILE, collect_video
@@ -58,25 +58,33 @@ def open_contents(folder: Path) -> Contents:
     return read_contents(scan(folder))
 
 
+def find_layouts(tree: Tree) -> tuple[Tree, list[Layout]]:
+    """The layouts that fit a folder, or the only folder in it, and so on; none if none ever does.
+
+    Archives often hold one folder; but a single sequence is a data set as it is.
+    """
+    while True:
+        fitting = [layout for layout in LAYOUTS if layout.fits(tree)]
+        inner = tree.only_folder()
+        if fitting or inner is None:
+            return tree, fitting
+        tree = inner
+
+
 def read_contents(tree: Tree) -> Contents:
     """The same for a folder that is listed already."""
-    fitting = [layout for layout in LAYOUTS if layout.fits(tree)]
+    tree, fitting = find_layouts(tree)
     if not fitting:
         raise DataError(_unknown(tree))
     first, *others = fitting
     found = first.collect(tree)
-    pairs = _pairs(found)
     for other in others:
-        if not _pairs(other.collect(tree)) <= pairs:
+        if not other.collect(tree).claimed <= found.claimed:
             raise DataError(
                 f"{tree.root}: two layouts fit and would read different files: {first.code} "
                 f"({first.title}) and {other.code} ({other.title}); keep the files of one of them"
             )
     return Contents(tree, first.code, found, first.has_lists)
-
-
-def _pairs(found: Found) -> set[tuple[str, str | None]]:
-    return {(entry.image, entry.mask) for entry in found.entries.values()}
 
 
 def _unknown(tree: Tree) -> str:
@@ -224,7 +232,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         "points",
         "images/ and one CSV file with the header image,x,y",
-        (r"images/[^/]+", r"[^/]+\.csv"),
+        (r"images/[^/]+", POINTS_FILE),
         collect_points,
     ),
     Layout(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irstd.data.entries import Contents, Entry
+from irstd.data.entries import Contents, Entry, Found, normal
 from irstd.data.sources import Fault, Source, SplitList
 from irstd.data.tree import Tree
 from irstd.errors import DataError
@@ -155,7 +155,10 @@ def parse_list(text: str) -> list[str]:
 
 
 def resolve(contents: Contents, lists: Mapping[str, Sequence[str]]) -> Listing:
-    """The images that lists name: by id, by `sequence/frame`, or a whole sequence by its name.
+    """The images that lists name.
+
+    A line is an id, `sequence/frame`, the name of a whole sequence, or the image's path in the
+    folder, with or without its suffix.
 
     Names are only looked up among the images of the folder, so none can lead out of it.
 
@@ -167,15 +170,16 @@ def resolve(contents: Contents, lists: Mapping[str, Sequence[str]]) -> Listing:
         DataError: a list cannot be read.
     """
     names = _names(contents)
-    known = {fault.id: fault for fault in (*contents.found.absent, *contents.found.faults)}
+    known = _known(contents.found)
     sequential = any(entry.sequence is not None for entry in contents.entries.values())
     kept: dict[str, Listed] = {}
     repeated, missing = [], []
     for part, file in ((part, file) for part, files in lists.items() for file in files):
         for name in read_list(contents.tree, file):
-            entries = names.get(name.removeprefix("/") if sequential else name)
+            key = normal(name.removeprefix("/") if sequential else name)
+            entries = names.get(key)
             if entries is None:
-                fault = known.get(name.removeprefix("/").replace("/", "_") if sequential else name)
+                fault = known.get(key) or known.get(key.replace("/", "_") if sequential else key)
                 missing.append(fault or Fault(name, file, _absent(name, part, sequential)))
             for entry in entries or ():
                 if entry.id in kept:
@@ -194,27 +198,38 @@ def digest(ids: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
-def choose(splits: Sequence[str], limit: int | None, seed: int) -> list[int]:
-    """Choose positions by a seed, as many of each split as its share of the whole.
+def choose(items: Sequence[Listed], limit: int | None, seed: int) -> list[Listed]:
+    """Choose images by a seed, as many of each split as its share of the whole.
 
-    Every split keeps at least one, if `limit` allows (Adams's method of apportionment).
+    Every split keeps at least one, if `limit` allows (Adams's method of apportionment). Sequences
+    are taken whole; of the last one of a split, the first frames that there is room for.
 
     Args:
-        splits: the split of each item.
-        limit: number of items to choose; None for all.
+        items: images of a split.
+        limit: number of images to choose; None for all.
         seed: of the choice.
 
     Returns:
-        Positions in ascending order.
+        The chosen ones in their order.
     """
-    if limit is None or limit >= len(splits):
-        return list(range(len(splits)))
+    if limit is None or limit >= len(items):
+        return list(items)
     random = np.random.default_rng(seed)
-    chosen: list[int] = []
-    for split, share in _shares(Counter(splits), limit).items():
-        positions = np.array([place for place, name in enumerate(splits) if name == split])
-        chosen += random.choice(positions, share, replace=False).tolist()
-    return sorted(chosen)
+    chosen: set[str] = set()
+    for split, share in _shares(Counter(item.split for item in items), limit).items():
+        units = _units(item for item in items if item.split == split)
+        order = random.choice(len(units), min(share, len(units)), replace=False)
+        chosen |= set([item.id for place in order for item in units[place]][:share])
+    return [item for item in items if item.id in chosen]
+
+
+def _units(items: Iterable[Listed]) -> list[list[Listed]]:
+    """What stays together: the frames of each sequence, in their order, and single images."""
+    units: dict[tuple[bool, str], list[Listed]] = defaultdict(list)
+    for item in items:
+        sequence = item.entry.sequence
+        units[sequence is None, item.id if sequence is None else sequence].append(item)
+    return [sorted(unit, key=lambda item: item.entry.frame or 0) for unit in units.values()]
 
 
 def _shares(counts: Mapping[str, int], limit: int) -> dict[str, int]:
@@ -228,11 +243,30 @@ def _shares(counts: Mapping[str, int], limit: int) -> dict[str, int]:
 def _names(contents: Contents) -> dict[str, list[Entry]]:
     """The images behind each name that a list may use."""
     names: dict[str, list[Entry]] = defaultdict(list)
+    paths: dict[str, list[Entry]] = defaultdict(list)
     for entry in sorted(contents.entries.values(), key=lambda entry: (entry.frame or 0, entry.id)):
         names[entry.name].append(entry)
         if entry.sequence is not None:
             names[entry.sequence].append(entry)
-    return dict(names)
+        for path in _paths(entry.image):
+            paths[path].append(entry)
+    return paths | names
+
+
+def _known(found: Found) -> dict[str, Fault]:
+    """What is wrong with images that lists may name, by the same names."""
+    by_id = {fault.id: fault for fault in (*found.absent, *found.faults)}
+    files = {fault.file: fault.id for fault in found.absent} | dict(found.images)
+    paths = {
+        path: by_id[name] for file, name in files.items() if name in by_id for path in _paths(file)
+    }
+    return paths | by_id
+
+
+def _paths(file: str) -> tuple[str, str]:
+    """A file's path in lists: with its suffix, and without."""
+    path = normal(file)
+    return path, re.sub(r"\.[^./]*$", "", path)
 
 
 def _absent(name: str, part: str, sequential: bool) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irstd.config import DataParams
+from irstd.data.background_list import read_backgrounds, with_backgrounds
 from irstd.data.faults import FaultLog, read_images
 from irstd.data.generated import generate
 from irstd.data.layouts import open_contents
@@ -48,7 +49,7 @@ def open_source(
         material: prepared images that `synthesis` is made of, if any.
 
     Raises:
-        DataError: the folder or a split list is missing or faulty.
+        DataError: the folder or a split list is missing or faulty, or its `backgrounds.csv` is.
     """
     log = FaultLog(params.fault_policy)
     if params.source == "generated":
@@ -77,10 +78,10 @@ def _open_files(raw: Path, params: DataParams, seed: int, log: FaultLog) -> Read
         log.add(fault, "listed once")
     for fault in listing.missing:
         log.add(fault)
-    positions = choose([item.split for item in listing.items], params.limit, seed)
-    items = [listing.items[position] for position in positions]
+    items = choose(listing.items, params.limit, seed)
+    images = read_images(contents, items, log, params.mask_threshold)
     return Reading(
-        images=read_images(contents, items, log, params.mask_threshold),
+        images=with_backgrounds(images, read_backgrounds(contents)),
         total=len(items) + len(listing.missing),
         log=log,
         complete=len(items) == source.n_images,

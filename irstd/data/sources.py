@@ -6,7 +6,7 @@ publications state. Counts are None where none is stated. A data set more is one
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -92,10 +92,13 @@ class Source:
         n_images: images as published.
         n_targets: targets as published.
         splits: for each split name the lists of `train`, `test` and, if it has one, `val`.
+        layouts: codes of `irstd.data.layouts` that copies of it have; empty for any.
         id_pattern: regular expression that all ids match, None where they say nothing.
         size: (height, width) of every image, None where sizes differ or are not stated.
         licence: what the publication states of the data.
         repository: git repository that holds the images themselves.
+        n_sequences: sequences as published; None for single frames or where none is stated.
+        left_out: published lists that are not offered as a split, each with the reason.
     """
 
     title: str
@@ -103,10 +106,17 @@ class Source:
     n_images: int | None
     n_targets: int | None
     splits: Splits
+    layouts: tuple[str, ...]
     id_pattern: str | None = None
     size: tuple[int, int] | None = None
     licence: str = "none stated; ask the authors before passing it on"
     repository: str | None = None
+    n_sequences: int | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+FLAT, SCENES = "L1, L3, L5, L6", "L12, V2"
+"""Codes of the layouts of `images/` and `masks/`, without and with a folder for each sequence."""
 
 
 def _lists(train: int | None, test: int | None, *pairs: tuple[str, str]) -> dict[str, SplitList]:
@@ -151,6 +161,7 @@ SOURCES: Mapping[str, Source] = {
         repository="https://github.com/YimianDai/sirst.git",
         n_images=427,
         n_targets=533,
+        layouts=(FLAT, "L4"),
         id_pattern=r"Misc_\d+",
         splits={
             "idx_427": _sirst("idx_427", 256, 85, 86),
@@ -164,6 +175,10 @@ SOURCES: Mapping[str, Source] = {
             ),
             "pqgnet": _lists(341, 85, *_named("NUAA-SIRST")),
         },
+        left_out={
+            "trainval": "`train` and `val` of the same split together; no list of its own",
+            "trainvaltest": "all images of the split",
+        },
     ),
     "sirst_v2": Source(
         title="SIRST-V2: Dai et al., One-Stage Cascade Refinement Networks, IEEE TGRS 2023",
@@ -171,14 +186,23 @@ SOURCES: Mapping[str, Source] = {
         repository="https://github.com/YimianDai/open-sirst-v2.git",
         n_images=1024,
         n_targets=648,
+        layouts=("L2",),
         splits={
             "full": {
                 part: SplitList((f"splits/{part}_full.txt",), count)
                 for part, count in (("train", 512), ("val", 256), ("test", 256))
             },
+            "v1": {
+                part: SplitList((f"splits/{part}_v1.txt",), count)
+                for part, count in (("train", 256), ("val", 85), ("test", 86))
+            },
             "targets": _lists(
                 411, 103, ("splits/trainval_v1fullv2target.txt", "splits/test_v1fullv2target.txt")
             ),
+        },
+        left_out={
+            "trainval": "`train` and `val` of the same split together; no list of its own",
+            "v2background": "the 510 images without targets, in one list that has no parts",
         },
     ),
     "sirst_v2_field": Source(
@@ -186,6 +210,7 @@ SOURCES: Mapping[str, Source] = {
         home="selected from https://github.com/YimianDai/open-sirst-v2",
         n_images=97,
         n_targets=None,
+        layouts=("field",),
         splits={"field": {"test": SplitList((), 97)}},
     ),
     "sirst_aug": Source(
@@ -193,6 +218,7 @@ SOURCES: Mapping[str, Source] = {
         home="drives named in https://github.com/Tianfang-Zhang/AGPCNet",
         n_images=None,
         n_targets=None,
+        layouts=("L7",),
         size=(256, 256),
         splits=BY_FOLDER,
     ),
@@ -201,6 +227,7 @@ SOURCES: Mapping[str, Source] = {
         home="drive named in https://github.com/RuiZhang97/ISNet",
         n_images=1001,
         n_targets=1495,
+        layouts=("L10", FLAT, "L4"),
         size=(512, 512),
         id_pattern=r"XDU\d+",
         licence="MIT",
@@ -211,6 +238,7 @@ SOURCES: Mapping[str, Source] = {
         home="drive named in https://github.com/YeRen123455/Infrared-Small-Target-Detection",
         n_images=1327,
         n_targets=None,
+        layouts=(FLAT, "L4"),
         size=(256, 256),
         id_pattern=NUDT_IDS,
         splits={
@@ -225,6 +253,7 @@ SOURCES: Mapping[str, Source] = {
         "Multi-level-TransUNet-for-Space-based-Infrared-Tiny-ship-Detection",
         n_images=5808,
         n_targets=17_598,
+        layouts=(FLAT,),
         id_pattern=r"\d\d-\d\d-\d\d",
         splits={
             "published": _lists(
@@ -240,6 +269,7 @@ SOURCES: Mapping[str, Source] = {
         home="https://github.com/XinyiYing/BasicIRSTD",
         n_images=2755,
         n_targets=None,
+        layouts=(FLAT, "L4"),
         id_pattern=rf"Misc_\d+|XDU\d+|{NUDT_IDS}",
         splits={"published": _lists(1676, 1079, *_named("SIRST3"))},
     ),
@@ -248,6 +278,7 @@ SOURCES: Mapping[str, Source] = {
         home="https://github.com/wanghuanphd/MDvsFA_cGAN (six .rar parts, to be unpacked by hand)",
         n_images=10_100,
         n_targets=None,
+        layouts=("L9", "L7", FLAT),
         splits={
             "folders": _lists(10_000, 100),
             "dnanet": _lists(10_000, 100, ("10000_100/train.txt", "10000_100/test.txt")),
@@ -258,6 +289,7 @@ SOURCES: Mapping[str, Source] = {
         home="drive named in https://github.com/sun11999/RDIAN",
         n_images=40_653,
         n_targets=None,
+        layouts=("L11", SCENES),
         splits={
             "folders": _lists(None, None),
             "rdian": _lists(
@@ -270,6 +302,7 @@ SOURCES: Mapping[str, Source] = {
         home="drive named in https://github.com/sun11999/RDIAN",
         n_images=102_077,
         n_targets=None,
+        layouts=("L11", SCENES),
         splits={
             "folders": _lists(None, None),
             "rdian": _lists(
@@ -286,6 +319,8 @@ SOURCES: Mapping[str, Source] = {
         home="drive named in https://github.com/lifier/LMAFormer",
         n_images=31_740,
         n_targets=None,
+        layouts=(SCENES,),
+        n_sequences=58,
         splits={
             "published": _lists(41, 17, ("ImageSets/train_new.txt", "ImageSets/val_new.txt")),
         },
@@ -296,10 +331,16 @@ SOURCES: Mapping[str, Source] = {
         "-DTUM",
         n_images=12_000,
         n_targets=None,
+        layouts=("V1", SCENES),
         id_pattern=r"Sequence\d+_.+",
         splits={
             "dtum": _lists(8_000, 2_000, ("train.txt", "test.txt")),
             "lmaformer": _lists(84, 36, ("ImageSets/train_new.txt", "ImageSets/val_new.txt")),
+        },
+        n_sequences=120,
+        left_out={
+            "low SNR": "part of the test sequences of `dtum`, with SNR <= 3: 47, 56, 59, 76, 92, "
+            "101, 105, 119; results are given for each sequence",
         },
     ),
     "tsirmt": Source(
@@ -307,8 +348,15 @@ SOURCES: Mapping[str, Source] = {
         home="drive named in https://github.com/lifier/LMAFormer",
         n_images=None,
         n_targets=None,
+        layouts=(SCENES,),
         splits={
             "published": _lists(140, 60, ("ImageSets/train_new.txt", "ImageSets/val_new.txt")),
+        },
+        n_sequences=200,
+        left_out={
+            "low SNR": "25 of the 60 test sequences; results are given for each sequence",
+            "TSIRMT_tiny": "14 / 6 sequences of another data set's name; where its lists stand is "
+            "not stated",
         },
     ),
     "satvideoirsdt": Source(
@@ -316,15 +364,24 @@ SOURCES: Mapping[str, Source] = {
         home="https://doi.org/10.57760/sciencedb.j00240.00077",
         n_images=None,
         n_targets=None,
+        layouts=("V3",),
         splits=SEQUENCES,
+        n_sequences=1403,
     ),
     **{
-        name: Source(title, home, n_images, None, BY_FOLDER)
-        for name, title, home, n_images in (
-            ("irdst_h", "IRDST-H, boxes: MoPKL, AAAI 2025", "drive of MoPKL", None),
-            ("daub_r", "DAUB-R, boxes: MoPKL, AAAI 2025", "drive of MoPKL", None),
-            ("itsdt_15k", "ITSDT-15K, boxes: MoPKL, AAAI 2025", "drive of MoPKL", None),
-            ("irstd_uav", "IRSTD-UAV, boxes: TDCNet", "drive of TDCNet", 15_106),
+        name: Source(
+            title=f"{title}, boxes: {authors}",
+            home=f"a drive that the authors of {authors} name; its address is not known here",
+            n_images=n_images,
+            n_targets=None,
+            layouts=("V4",),
+            splits=BY_FOLDER,
+        )
+        for name, title, authors, n_images in (
+            ("irdst_h", "IRDST-H", "MoPKL (AAAI 2025)", None),
+            ("daub_r", "DAUB-R", "MoPKL (AAAI 2025)", None),
+            ("itsdt_15k", "ITSDT-15K", "MoPKL (AAAI 2025)", None),
+            ("irstd_uav", "IRSTD-UAV", "TDCNet", 15_106),
         )
     },
     "folder": Source(
@@ -333,6 +390,7 @@ SOURCES: Mapping[str, Source] = {
         licence="the owner's",
         n_images=None,
         n_targets=None,
+        layouts=(),
         splits={
             "given": {part: SplitList((), None) for part in ("train", "val", "test")},
             "seeded": {part: SplitList((), None) for part in ("train", "val", "test")},

@@ -7,6 +7,7 @@ multiple of `ALIGNMENT` bytes.
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,6 +27,29 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 PIXELS_FILE, MASKS_FILE = "pixels.npy", "masks.npy"
 ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """The prepared frames of a sequence, or a single image.
+
+    Attributes:
+        rows: their positions, by frame.
+        frames: their numbers, ascending.
+    """
+
+    rows: Int64[np.ndarray, " n"]
+    frames: Int64[np.ndarray, " n"]
+
+    @property
+    def span(self) -> int:
+        """Frames from the first to the last one, missing ones included."""
+        return int(self.frames[-1] - self.frames[0]) + 1
+
+    @property
+    def missing(self) -> int:
+        """Frames between the first and the last one that were not prepared."""
+        return self.span - len(self.frames)
 
 
 class PreparedData:
@@ -72,17 +96,20 @@ class PreparedData:
         """Mask of one image, (H, W), 0 or 1: a read-only view of the memory map."""
         return self._view(self._masks, int(self._mask_offsets[row]), row, np.dtype(np.uint8))
 
-    def sequence_of(self, row: int) -> list[int]:
-        """Rows of the sequence an image belongs to, by frame; the row alone for a single image."""
-        return self._sequences.get(self.index["sequence"].iloc[row], [row])
+    def sequence_of(self, row: int) -> Sequence:
+        """The sequence that an image belongs to."""
+        alone = Sequence(np.array([row]), np.zeros(1, np.int64))
+        return self._sequences.get(self.index["sequence"].iloc[row], alone)
 
     @cached_property
-    def _sequences(self) -> dict[Any, list[int]]:
-        """Rows of each sequence, by its name; images without one have no name."""
+    def _sequences(self) -> dict[Any, Sequence]:
+        """Each sequence by its name; images without one have no name."""
         frames = self.index.reset_index(drop=True).dropna(subset=["sequence"])
         ordered = frames.sort_values("frame", kind="stable")
-        groups = ordered.groupby("sequence", sort=False).groups
-        return {name: [int(row) for row in rows] for name, rows in groups.items()}
+        return {
+            name: Sequence(group.index.to_numpy(np.int64), group["frame"].to_numpy(np.int64))
+            for name, group in ordered.groupby("sequence", sort=False)
+        }
 
     @cached_property
     def checksum(self) -> str:

@@ -6,6 +6,7 @@ What the removal takes away is a target's contrast, which can be pasted elsewher
 mirrored, moved by whole pixels so that its mask stays exact, and scaled to a stated SCR.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from irstd.config.synthesis import SimulatedTargets, TargetParams
 from irstd.config.values import PositiveRange
 from irstd.data.backgrounds import Field
 from irstd.data.descriptors import noise_std
+from irstd.data.field_test import in_field_test
 from irstd.data.index import label_targets
 from irstd.data.motion import DrawTarget, Place, Point, draw_simulated
 from irstd.data.pixels import to_unit
@@ -28,7 +30,7 @@ from irstd.data.targets import SEPARATION_PX, Bits, amplitude, surroundings
 from irstd.errors import DataError
 
 FIELD_SETS: Mapping[str, str] = {"sirst_v2_field": "it is the field test"}
-"""Sources whose images must not get into training data, and why."""
+"""Sources that training data must not be made of, and why."""
 
 SKIRT_PX = 4
 """Width of the band around a mask into which the optics spread its target."""
@@ -40,6 +42,8 @@ CONTEXT_PX = 12
 """Width of the band around a target that is looked at to remove it, when it is cut out."""
 
 FULL_SCALE = 65535
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ class RealTargets:
 def training_rows(data: PreparedData) -> Int64[np.ndarray, " n"]:
     """Rows of the training part whose targets are known pixel by pixel.
 
-    What boxes and points leave of a target, or take with it, would be mislabelled elsewhere.
+    What boxes and points leave of a target, or take with it, would be mislabelled elsewhere. Images
+    of the field test are left out, whatever their source and name; their number is logged.
 
     Raises:
         DataError: the images are of one of `FIELD_SETS`.
@@ -102,7 +107,17 @@ def training_rows(data: PreparedData) -> Int64[np.ndarray, " n"]:
             )
     rows = data.rows("train")
     has_mask = (data.index["mask_origin"] == "pixels").to_numpy()
-    return np.asarray(rows[has_mask[rows]])
+    rows = rows[has_mask[rows]]
+    tested = in_field_test(data, rows)
+    if tested.any():
+        log.warning(
+            "%s: %d of %d training images are left out of backgrounds and pasted targets: they are "
+            "images of the field test",
+            data.folder,
+            tested.sum(),
+            len(rows),
+        )
+    return np.asarray(rows[~tested])
 
 
 def target_drawer(

@@ -31,6 +31,23 @@ class Tree:
     files: tuple[str, ...]
     unreadable: Mapping[str, str]
 
+    def only_folder(self) -> "Tree | None":
+        """The folder that is the only entry of this one, hidden ones aside; None if there is none.
+
+        It has what is listed here of it.
+        """
+        entries = [path for path in self.root.iterdir() if not path.name.startswith(".")]
+        if len(entries) != 1 or entries[0].is_symlink() or not entries[0].is_dir():
+            return None
+        head = f"{_printable(entries[0].name)}/"
+        inside = [file for file in self.files if file.startswith(head)]
+        refused = {
+            file.removeprefix(head): reason
+            for file, reason in self.unreadable.items()
+            if file.startswith(head)
+        }
+        return Tree(entries[0], tuple(file.removeprefix(head) for file in inside), refused)
+
     def matching(self, pattern: str) -> list[re.Match[str]]:
         """Full matches of a regular expression among the relative paths."""
         compiled = re.compile(pattern)
@@ -68,14 +85,12 @@ class Tree:
 def scan(folder: Path) -> Tree:
     """List a folder at any depth; links to folders are not followed, so it always ends.
 
-    A folder whose only entry is a folder is entered, as archives often hold one.
-
     Raises:
         DataError: there is no such folder.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: expected the folder of a data set, found no folder there")
-    root = _inner(folder.resolve())
+    root = folder.resolve()
     files: list[str] = []
     unreadable: dict[str, str] = {}
     waiting = [""]
@@ -100,14 +115,6 @@ def scan(folder: Path) -> Tree:
                 continue
             files.append(name)
     return Tree(root, tuple(sorted(files)), unreadable)
-
-
-def _inner(folder: Path) -> Path:
-    while True:
-        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
-        if len(entries) != 1 or entries[0].is_symlink() or not entries[0].is_dir():
-            return folder
-        folder = entries[0]
 
 
 def _printable(name: str) -> str:

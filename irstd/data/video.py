@@ -21,10 +21,15 @@ SIGNATURES = (
 VIDEO_FILE = r"[^/]+\.(?i:avi|mp4|mkv|mov|webm)"
 
 
+class MissingFrameError(DataError):
+    """A video ends before the frame that a mask is made for."""
+
+
 def collect_video(tree: Tree) -> Found:
     """The frames that have a mask; `masks/<number>.png` counts frames from 0 in decoding order.
 
-    Frames without a mask are context: nothing is known of their targets, so they are left aside.
+    Frames without a mask are left aside: nothing is known of their targets. Clips miss them; see
+    `irstd.data.clips`.
     """
     first, *others = (match.string for match in tree.matching(VIDEO_FILE))
     if others:
@@ -112,5 +117,5 @@ class VideoReader:
 
     def _advance(self, is_read: bool, number: int) -> None:
         if not is_read:
-            raise DataError(f"a mask without frame: the video ends before frame {number}")
+            raise MissingFrameError(f"a mask without frame: the video ends before frame {number}")
         self._next += 1

@@ -113,6 +113,15 @@ def load_model(path: Path) -> tuple[Network, ModelFacts]:
     return network.eval(), facts
 
 
+def read_facts(path: Path) -> ModelFacts:
+    """What a weight file says about itself.
+
+    Raises:
+        ModelError: the file is missing, no safetensors file, or without our facts.
+    """
+    return _read(path)[1]
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], ModelFacts]:
     if not path.is_file():
         raise ModelError(f"{path}: no such weight file; `irstd train` writes it")

@@ -99,7 +99,8 @@ class NetworkSpec:
         in_channels: channels of the published configuration; a network of three takes one, too.
         frames: frames of a clip; 1 for a single-frame network.
         target_frame: position in the clip, from 0, of the frame that is segmented.
-        border: what stands for the frames of a clip that lie outside the sequence.
+        border: what stands for the frames of a clip that lie outside the sequence, as published;
+            a recipe may choose another.
         mean: per channel, subtracted from the image in [0, 1]: what published weights expect.
         std: per channel, the image is divided by this after the subtraction.
         fit: how inference brings an image to a legal size: `pad` with zeros below and at the right

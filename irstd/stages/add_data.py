@@ -4,6 +4,7 @@ import filecmp
 import importlib.util
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from irstd.data.check import stated_size
 from irstd.data.entries import Contents
 from irstd.data.layouts import open_contents, read_contents
 from irstd.data.listing import find_groups, published_lists, resolve
@@ -46,25 +48,55 @@ def add_data(root: Path, name: str, source: Path) -> Path:
     facts = find_source(name)
     if not source.is_dir():
         raise DataError(f"{source}: expected the folder of {facts.title}, found no folder there")
-    tree = _safe_tree(source)
-    contents = read_contents(tree)
+    contents = read_contents(_safe_tree(source))
+    check_identity(contents, facts)
     check_layout(contents, facts)
-    files = _used(contents, facts)
+    files, folder = _used(contents, facts), contents.tree.root
     target = root / "data" / "raw" / name
     if os.path.lexists(target):
-        _check_identical(tree.root, files, target, facts)
+        _check_identical(folder, files, target, facts)
         log.info("%s: already there, with the same %d files", target, len(files))
     else:
-        _copy(tree.root, files, target)
+        _copy(folder, files, target)
         log.info("%s: %d files copied", target, len(files))
     _track(root, target)
     return target
 
 
+def check_identity(contents: Contents, source: Source) -> None:
+    """Check that a folder can be the data set: its layout, its ids, and the size of an image.
+
+    Raises:
+        DataError: what is published and what was found.
+    """
+    folder = contents.tree.root
+    if source.layouts and contents.layout not in source.layouts:
+        raise DataError(
+            f"{folder}: expected {source.title} in one of the layouts {'; '.join(source.layouts)}, "
+            f"found {contents.layout}; give its folder, or add this one as 'folder'"
+        )
+    pattern = re.compile(source.id_pattern or ".*", re.DOTALL)
+    strange = [name for name in contents.entries if not pattern.fullmatch(name)]
+    if strange:
+        raise DataError(
+            f"{folder}: expected the ids of {source.title}, {pattern.pattern}, found "
+            f"{len(strange)} others, first {strange[0]!r}; give its folder, or add this one as "
+            "'folder'"
+        )
+    size = stated_size(contents) if source.size else None
+    if size != source.size:
+        found = "no image whose header can be read" if size is None else f"{size[0]} x {size[1]}"
+        raise DataError(
+            f"{folder}: expected images of {source.title}, all of the size "
+            f"{' x '.join(map(str, source.size or ()))}, found {found}; give its folder, or add "
+            "this one as 'folder'"
+        )
+
+
 def check_layout(contents: Contents, source: Source) -> None:
     """Check that a folder holds a full split, and an image and its ground truth for every id of it.
 
-    Sizes and contents are not looked at: `irstd prepare` handles faulty images by its policy.
+    Contents are not looked at: `irstd prepare` handles faulty images by its policy.
 
     Raises:
         DataError: what was looked for and what was found.

@@ -3,16 +3,18 @@
 import logging
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from irstd.config import Params
 from irstd.config.drift import DriftParams
 from irstd.data.drift import (
     MEANINGS,
+    UNREADABLE,
     Comparison,
     Measured,
     compare,
@@ -20,21 +22,25 @@ from irstd.data.drift import (
     measure_images,
     measure_prepared,
     sample,
+    too_many_unreadable,
     verdict,
 )
 from irstd.data.drift_figure import draw_figures
 from irstd.data.entries import Contents
 from irstd.data.faults import FaultLog, read_images
 from irstd.data.index import INDEX_FILE
-from irstd.data.layouts import LAYOUTS, read_contents
+from irstd.data.layouts import find_layouts, read_contents
 from irstd.data.listing import Listed
 from irstd.data.pixels import Grey
 from irstd.data.store import PreparedData, write_prepared
 from irstd.data.tree import scan
-from irstd.errors import DataError
+from irstd.errors import ConfigError, DataError, ModelError
 from irstd.files import replaced, write_json, write_text
 from irstd.inference.inputs import Source, find_sources, read_frames
+from irstd.inference.onnx_file import read_onnx
+from irstd.inference.weights import read_facts
 from irstd.layout import Layout
+from irstd.stages.model_reference import resolve_model
 
 VERDICT_FILE = "drift.json"
 LEAST_SIDE_PX = 8
@@ -42,44 +48,108 @@ LEAST_SIDE_PX = 8
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A network and what it was trained on.
+
+    Attributes:
+        model: its file or reference, as named by the user or found.
+        network: model id.
+        profile: of its training.
+        data_checksum: of the data prepared then.
+    """
+
+    model: str
+    network: str
+    profile: str
+    data_checksum: str
+
+
 def check_drift(
     root: Path,
-    params: DriftParams,
-    seed: int,
+    params: Params,
     new: Path,
-    reference: str,
-    trained_on: str | None = None,
+    *,
+    reference: str | None = None,
+    network: str | None = None,
+    model: str | None = None,
 ) -> dict[str, Any]:
-    """Compare a new batch with the training part of a profile; write `reports/drift/<profile>`.
+    """Compare new images with those a network was trained on; write `reports/drift/<profile>`.
 
     The report holds `drift.json` (the verdict, for machines), `summary.md` with `figures.png`, and
     `measurements.csv`, from which the figures are drawn.
 
     Args:
         root: the project's folder.
-        params: the group `drift`.
-        seed: of the sampling and the permutations.
+        params: its parameters.
         new: a prepared folder, all parts of which are taken; a folder with ground truth in one of
             the layouts of `irstd.data.layouts`; or a folder of images and videos alone, whose
             targets are unknown. A sequence or video gives one frame.
-        reference: profile whose prepared training part is compared with.
-        trained_on: checksum of the data that the network was trained on; None: not compared.
+        reference: profile whose prepared training part is compared with; None: the active one.
+        network: one that was trained under that profile; None: the first of `train.networks`, if
+            it was, else the prepared images are the reference without a network.
+        model: instead of `network`, see `irstd.stages.model_reference.FORMS`.
 
     Returns:
         What `drift.json` holds. Its `verdict` is `drift`, `no_drift`, or `undecided` where there
         are too few images.
 
     Raises:
-        DataError: the reference is not prepared or other data than `trained_on`, or there is no
-            readable image in `new`.
+        ConfigError: both a network and a model.
+        DataError: the reference is not prepared or other data than the network was trained on, or
+            there is no readable image in `new`.
+        ModelError: the network was not trained, or its file does not say on which data.
     """
-    layout = Layout(root, reference)
+    layout = Layout(root, reference or params.profile)
     data = PreparedData(layout.processed)
-    if trained_on is not None and trained_on != data.checksum:
-        raise DataError(
-            f"{data.folder}: expected the data that the network was trained on, checksum "
-            f"{trained_on}, got {data.checksum}; prepare that version again, or name its profile"
+    trained = _find_trained(layout, params, network, model)
+    _check_reference(data, trained)
+    return _compare(data, params.drift, params.seed, new, layout.report("drift"), trained)
+
+
+def _find_trained(
+    layout: Layout, params: Params, network: str | None, model: str | None
+) -> Trained | None:
+    if network is not None and model is not None:
+        raise ConfigError(f"expected a network or a model, got both, {network} and {model}")
+    if model is not None:
+        return _read_trained(resolve_model(model, layout.root), model)
+    weights = layout.weights(network or params.train.networks[0])
+    if network is None and not weights.is_file():
+        log.warning("drift: %s was not trained; compared with what is prepared now", weights)
+        return None
+    return _read_trained(weights, str(weights.relative_to(layout.root)))
+
+
+def _read_trained(path: Path, model: str) -> Trained:
+    facts = read_onnx(path).facts if path.suffix == ".onnx" else read_facts(path)
+    missing = {"profile", "data_checksum"} - set(facts.provenance)
+    if missing:
+        raise ModelError(
+            f"{model}: expected a network trained by `irstd train`, got one whose facts lack "
+            f"{sorted(missing)}; it does not say on which data it was trained"
         )
+    origin = facts.provenance
+    return Trained(model, facts.network, origin["profile"], origin["data_checksum"])
+
+
+def _check_reference(data: PreparedData, trained: Trained | None) -> None:
+    if trained is not None and trained.data_checksum != data.checksum:
+        raise DataError(
+            f"{data.folder}: expected the data that {trained.model} was trained on (profile "
+            f"{trained.profile}, checksum {trained.data_checksum}), got {data.checksum}; prepare "
+            "that version again, or name its profile as the reference"
+        )
+
+
+def _compare(
+    data: PreparedData,
+    params: DriftParams,
+    seed: int,
+    new: Path,
+    report: Path,
+    trained: Trained | None,
+) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     known = _measure_rows(data, data.rows("train"), params, rng)
     unreadable: list[dict[str, str]] = []
@@ -87,10 +157,11 @@ def check_drift(
         batch = PreparedData(new)
         measured = _measure_rows(batch, np.arange(len(batch)), params, rng)
     else:
-        measured = _measure_files(new, layout.report("drift"), params, rng, unreadable)
+        measured = _measure_files(new, report, params, rng, unreadable)
     comparisons = compare(known, measured, params, seed)
     document = _document(data, known, new, measured, comparisons, params, unreadable)
-    _write(layout.report("drift"), document, known, measured, comparisons)
+    document["reference"]["network"] = None if trained is None else asdict(trained)
+    _write(report, document, known, measured, comparisons)
     return document
 
 
@@ -111,7 +182,7 @@ def _measure_files(
     unreadable: list[dict[str, str]],
 ) -> Measured:
     tree = scan(folder)
-    if any(layout.fits(tree) for layout in LAYOUTS):
+    if find_layouts(tree)[1]:
         return _measure_labelled(read_contents(tree), params, rng, unreadable)
     sources = find_sources([folder], skip=skip)
     chosen = [sources[place] for place in sample(range(len(sources)), params.most_images, rng)]
@@ -178,9 +249,11 @@ def _document(
     params: DriftParams,
     unreadable: list[dict[str, str]],
 ) -> dict[str, Any]:
+    is_unreadable = too_many_unreadable(len(unreadable), len(measured.figures), params)
     return {
-        "verdict": verdict(comparisons),
-        "changed": [item.name for item in comparisons if item.changed],
+        "verdict": verdict(comparisons, is_unreadable),
+        "changed": [item.name for item in comparisons if item.changed]
+        + [UNREADABLE] * is_unreadable,
         "not_tested": [item.name for item in comparisons if np.isnan(item.p)],
         "reference": {
             "folder": str(data.folder),
@@ -219,7 +292,7 @@ def _markdown(document: dict[str, Any], comparisons: tuple[Comparison, ...]) -> 
         "",
         f"Changed: {changed}. At most a share of {rate:g} of unchanged batches is called changed.",
         "",
-        f"- reference: {reference['folder']}, {reference['images']} images",
+        f"- reference: {reference['folder']}, {reference['images']} images, {_origin(reference)}",
         f"- new: {new['folder']}, {new['images']} images",
         *(f"- not read: {item['file']}: {item['reason']}" for item in new["unreadable"]),
         "",
@@ -231,6 +304,13 @@ def _markdown(document: dict[str, Any], comparisons: tuple[Comparison, ...]) -> 
         "",
     ]
     return "\n".join(lines)
+
+
+def _origin(reference: dict[str, Any]) -> str:
+    trained = reference["network"]
+    if trained is None:
+        return "as prepared now; no network was trained on them"
+    return f"on which {trained['network']} ({trained['model']}) was trained"
 
 
 def _table_row(item: Comparison) -> str:

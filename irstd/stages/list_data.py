@@ -12,15 +12,19 @@ def list_data() -> str:
 
 def _described(name: str, source: Source) -> str:
     sizes = "" if source.size is None else f", {source.size[0]} x {source.size[1]}"
+    sequences = "" if source.n_sequences is None else f"{source.n_sequences} sequences, "
     splits = ", ".join(
         f"{split} ({' / '.join(_count(part.count) for part in lists.values())})"
         for split, lists in source.splits.items()
     )
+    counts = f"{_count(source.n_images)} images, {_count(source.n_targets)} targets"
     return "\n".join(
         (
             f"{name}: {source.title}",
-            f"  {_count(source.n_images)} images, {_count(source.n_targets)} targets{sizes}",
+            f"  {sequences}{counts}{sizes}",
+            f"  layouts: {'; '.join(source.layouts) or 'any'}",
             f"  splits: {splits}",
+            *(f"  not offered: {split}: {reason}" for split, reason in source.left_out.items()),
             f"  licence: {source.licence}",
             f"  from: {source.home}",
         )

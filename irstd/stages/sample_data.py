@@ -3,10 +3,13 @@
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from irstd.data.check import guess_source
+from irstd.data.drift import sample
 from irstd.data.faults import FaultLog, read_images
 from irstd.data.layouts import open_contents
-from irstd.data.listing import Listed, choose
+from irstd.data.listing import Listed
 from irstd.data.sheet import draw_samples, sample_rows
 from irstd.data.store import PreparedData, write_prepared
 from irstd.errors import DataError
@@ -30,7 +33,8 @@ def sample_data(folder: Path, output: Path, count: int = 12, seed: int = 0) -> i
     """
     contents = open_contents(folder)
     items = [Listed(entry, entry.part or "test") for entry in contents.entries.values()]
-    chosen = [items[place] for place in choose(["test"] * len(items), count, seed)]
+    rng = np.random.default_rng(seed)
+    chosen = [items[place] for place in sample(range(len(items)), count, rng)]
     with tempfile.TemporaryDirectory(prefix="irstd-sample-") as scratch:
         log = FaultLog("quarantine")
         images = list(read_images(contents, chosen, log))

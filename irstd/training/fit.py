@@ -105,7 +105,7 @@ def fit(
     spec = network_spec(network)
     net = start_network(spec, recipe, root)
     preprocessing = preprocessing_of(replace(spec, sizes=net.sizes), recipe, fit)
-    clip = (spec.frames, spec.target_frame, spec.border)
+    clip = (preprocessing.frames, preprocessing.target_frame, preprocessing.border)
     adder = None if added_targets is None else TargetAdder(added_targets, data)
     crops = Crops(data, recipe, fit, seed, *clip, adder)
     loader = training_loader(crops, torch.cuda.is_available())

@@ -59,6 +59,8 @@ def preprocessing_of(spec: NetworkSpec, recipe: RecipeParams, fit: FitParams) ->
         recipe: its recipe.
         fit: size unification.
     """
+    if isinstance(recipe, SGMPUNetRecipe):
+        spec = replace(spec, border=recipe.border)
     normal = recipe.normalisation
     facts = (recipe.network.in_channels, fit, normal.mean, normal.std)
     if recipe.inference_size is not None:

@@ -320,3 +320,33 @@ def test_memory_stays_bounded_whatever_files_claim(folder: Path) -> None:
     faults, kibibytes = map(int, done.stdout.split())
     assert faults == 1
     assert kibibytes < 1 << 20
+
+
+def test_files_of_no_image_are_looked_at(folder: Path) -> None:
+    (folder / "notes.png").write_bytes(b"")
+    write_grey(folder / "images" / "sub" / "d.png")
+    write_text(folder / "images" / "b.gif", "GIF89a")
+    write_text(folder / "README.md", "as published")
+    findings = check_folder(folder)
+    ((fault,), (warning,)) = findings.faults, findings.warnings
+    assert (fault.file, "the file is empty" in fault.reason) == ("notes.png", True)
+    assert warning == "3 files (images/b.gif, images/sub/d.png, notes.png) belong to no image"
+
+
+def test_one_bad_image_does_not_hide_the_source(tmp_path: Path) -> None:
+    for name in ("000001", "000002"):
+        for kind in ("images", "masks"):
+            write_image(tmp_path / kind / f"{name}.png", np.zeros((256, 256), np.uint8))
+    (tmp_path / "images" / "000001.png").write_bytes(b"")
+    findings = check_folder(tmp_path)
+    assert findings.source == "nudt_sirst"
+    assert "2 images, 1327 published" in findings.warnings
+
+
+def test_lists_that_cut_sequences_are_warned_of(tmp_path: Path) -> None:
+    frames = [f"{scene}/{frame}" for scene in (1, 2) for frame in (1, 2)]
+    write_pairs(tmp_path, *((f"images/{name}.png", f"masks/{name}.png") for name in frames))
+    write_text(tmp_path / "train.txt", "1/1\n2/1\n2/2")
+    write_text(tmp_path / "test.txt", "1/2")
+    shown = "\n".join(check_folder(tmp_path).warnings)
+    assert "1 sequences (1) in several parts" in shown

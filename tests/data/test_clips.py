@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from irstd.data.clips import clip_positions, clip_rows, read_clip, sliding_clips, stack_frames
+from irstd.data.clips import (
+    check_clips,
+    clip_positions,
+    clip_rows,
+    read_clip,
+    sliding_clips,
+    stack_frames,
+)
+from irstd.data.dataset import Images
 from irstd.data.sources import RawImage
 from irstd.data.store import PreparedData, write_prepared
 from irstd.errors import DataError
@@ -90,6 +98,38 @@ def test_sliding_gives_every_clip_once_and_equal_to_the_indexed_one(length, bord
 
 def test_nothing_slides_over_nothing():
     assert list(sliding_clips(iter(()), FRAMES, TARGET, "video")) == []
+
+
+@pytest.fixture
+def gaps(tmp_path) -> PreparedData:
+    """Frames 3, 4, 7, 8, 9 of a sequence: two are missing."""
+    write_prepared(tmp_path, [raw(f"a{n}", 10 + n, "a", n) for n in (3, 4, 7, 8, 9)], "test")
+    return PreparedData(tmp_path)
+
+
+def test_the_nearest_frame_stands_for_a_missing_one(gaps, caplog):
+    frames = gaps.index["frame"].to_numpy()
+    assert frames[clip_rows(gaps, 2, 5, 3)].tolist() == [4, 4, 7, 7, 8]
+    assert frames[clip_rows(gaps, 0, 4, 3)].tolist() == [7, 8, 9, 3]
+    assert frames[clip_rows(gaps, 0, 4, 3, "repeat")].tolist() == [3, 3, 3, 3]
+    check_clips(gaps, range(5))
+    assert "2 frames are missing in 1 of 1 sequences" in caplog.text
+
+
+def test_nothing_is_logged_of_whole_sequences(data, caplog):
+    check_clips(data, range(6))
+    assert not caplog.text
+
+
+def test_sparsely_labelled_frames_are_refused_for_clips_alone(tmp_path):
+    write_prepared(tmp_path, [raw(f"a{n}", 10 + n, "a", n) for n in (2, 10)], "test")
+    sparse = PreparedData(tmp_path)
+    expected = r"sequence a are not consecutive: of frames 2 to 10, 7 are missing"
+    with pytest.raises(DataError, match=expected):
+        read_clip(sparse, 0, FRAMES, TARGET)
+    with pytest.raises(DataError, match=expected):
+        Images(sparse, "train", FRAMES, TARGET)
+    assert len(Images(sparse, "train")) == 2
 
 
 def test_frames_of_unequal_size_are_refused():

@@ -1,9 +1,9 @@
-"""The fill unification of ISPANet, section III."""
+"""The fill unification of ISPANet, section III, and averages over areas."""
 
 import numpy as np
 import pytest
 
-from irstd.data.fitting import fill_image, fill_mask, fill_shape
+from irstd.data.fitting import fill_image, fill_mask, fill_shape, resize_averaged
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,11 @@ def test_a_mask_stays_binary_and_keeps_its_place():
     assert (rows.min(), rows.max() + 1, cols.min(), cols.max() + 1) == (100, 108, 120, 132)
     image = fill_image(mask.astype(np.float32), (200, 250))
     assert np.array_equal(image > 0.5, filled > 0)
+
+
+def test_a_side_that_shrinks_is_averaged_whatever_the_other_does():
+    plane = np.zeros((64, 64), np.float32)
+    plane[17, 30] = 1.0
+    assert resize_averaged(plane, (16, 128)).sum() == pytest.approx(2 / 4)
+    assert resize_averaged(plane.T, (128, 16)).sum() == pytest.approx(2 / 4)
+    assert resize_averaged(plane, (16, 64)).sum() == pytest.approx(1 / 4)

@@ -190,3 +190,29 @@ def test_a_polygon_is_tested_in_its_own_box_only() -> None:
     assert window == (slice(2, 4), slice(3, 5))
     assert inside.all()
     assert inside_polygon([-9.0, -9.0, -7.0, -9.0, -7.0, -7.0], (5, 5))[1].size == 0
+
+
+def test_names_of_parts_and_accents_do_not_collide(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        write_grey(tmp_path / "images" / part / "\u00fc.png")
+        write_text(tmp_path / "labels" / part / "u\u0308.txt", "")
+    found = open_contents(tmp_path).found
+    assert (sorted(found.entries), found.faults) == (["test_\u00fc", "train_\u00fc"], ())
+
+
+def test_faults_name_the_file_that_is_wrong(tmp_path: Path) -> None:
+    boxes, points, coco = (tmp_path / name for name in ("boxes", "points", "coco"))
+    for folder in (boxes, points):
+        write_grey(folder / "images" / "a.png")
+    write_text(boxes / "labels" / "a.txt", "0 0.5 0.5 0 0.1")
+    write_text(points / "p.csv", "image,x,y\na,99,1\n")
+    write_coco(coco, [{"image_id": 1, "bbox": [99, 3, 4, 4]}])
+    annotations = "annotations/instances_test.json"
+    for folder, file in ((boxes, "labels/a.txt"), (points, "p.csv"), (coco, annotations)):
+        contents, log = open_contents(folder), FaultLog("quarantine")
+        items = [Listed(entry, "test") for entry in contents.entries.values()]
+        list(read_images(contents, items, log))
+        assert [fault.file for fault, _ in log.entries] == [file]
+    (coco / "images" / "b.png").unlink()
+    (orphan,) = open_contents(coco).found.orphans
+    assert (orphan.id, orphan.file) == ("b", annotations)

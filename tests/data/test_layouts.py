@@ -111,3 +111,59 @@ def test_mixed_images_of_sirst_v2_are_not_read_twice(tmp_path: Path) -> None:
     write_pairs(tmp_path, ("mixed/a.png", "annotations/masks/a_pixels0.png"))
     write_grey(tmp_path / "images" / "targets" / "a.png")
     assert [entry.image for entry in open_contents(tmp_path).entries.values()] == ["mixed/a.png"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a/b_c_d", "a_b/c_d", "a_b_c/d"), ("a/b_c", "a_b/c")],
+)
+def test_every_image_of_a_shared_id_is_named(tmp_path: Path, names: tuple[str, ...]) -> None:
+    write_pairs(tmp_path, *((f"images/{name}.png", f"masks/{name}.png") for name in names))
+    contents = open_contents(tmp_path)
+    (fault,) = contents.found.faults
+    assert dict(contents.entries) == {}
+    assert contents.found.orphans == ()
+    assert all(f"images/{name}.png" in fault.reason for name in names)
+
+
+def test_parts_that_use_the_same_names_head_the_ids(tmp_path: Path) -> None:
+    files = ("train/1.png", "test/1.png", "test/2.png")
+    write_pairs(tmp_path, *((f"images/{file}", f"masks/{file}") for file in files))
+    write_text(tmp_path / "boxes" / "train" / "1.txt", "[10, 3, 4, 4]")
+    contents = open_contents(tmp_path)
+    assert contents.layout == "L11"
+    assert {entry.id: entry.mask for entry in contents.entries.values()} == {
+        "train_1": "masks/train/1.png",
+        "test_1": "masks/test/1.png",
+        "test_2": "masks/test/2.png",
+    }
+
+
+def test_sequences_of_one_name_in_two_parts_are_two(tmp_path: Path) -> None:
+    write_pairs(tmp_path, *((f"{p}/s/img/1.png", f"{p}/s/mask/1.png") for p in ("train", "val")))
+    entries = open_contents(tmp_path).entries.values()
+    assert sorted((entry.id, entry.sequence, entry.frame) for entry in entries) == [
+        ("train_s_1", "train_s", 0),
+        ("val_s_1", "val_s", 0),
+    ]
+
+
+def test_shared_ids_are_no_second_layout(tmp_path: Path) -> None:
+    for file in ("images/train/1.png", "images/train/1.bmp", "masks/train/1.png"):
+        write_target(tmp_path / file)
+    write_text(tmp_path / "boxes" / "train" / "1.txt", "[10, 3, 4, 4]")
+    (fault,) = open_contents(tmp_path).found.faults
+    assert "several images have this id" in fault.reason
+
+
+def test_layouts_are_tried_before_a_single_folder_is_entered(tmp_path: Path) -> None:
+    write_pairs(tmp_path, ("outer/train/images/a.png", "outer/train/masks/a.png"))
+    contents = open_contents(tmp_path)
+    assert (contents.layout, contents.tree.root) == ("L7", tmp_path / "outer")
+    assert contents.entries["a"].part == "train"
+
+
+def test_composed_and_decomposed_names_are_equal(tmp_path: Path) -> None:
+    composed, decomposed = "\u00fc", "u\u0308"
+    write_pairs(tmp_path, (f"images/{composed}.png", f"masks/{decomposed}.png"))
+    assert list(open_contents(tmp_path).entries) == [composed]

@@ -1,16 +1,35 @@
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
+from irstd.data.entries import Entry
 from irstd.data.layouts import open_contents
-from irstd.data.listing import Listing, choose, digest, find_list, read_list, read_split, resolve
+from irstd.data.listing import (
+    Listed,
+    Listing,
+    choose,
+    digest,
+    find_list,
+    read_list,
+    read_split,
+    resolve,
+)
 from irstd.data.sources import SOURCES, SplitList
 from irstd.data.tree import scan
 from irstd.errors import DataError
 from tests.sirst_layout import write_sirst
 
 SIRST = SOURCES["sirst"]
+
+
+def listed(counts: dict[str, int]) -> list[Listed]:
+    """So many single images of each split."""
+    return [
+        Listed(Entry(f"{split}{number}", f"{split}{number}", ""), split)
+        for split, count in counts.items()
+        for number in range(count)
+    ]
 
 
 def parts(listing: Listing) -> dict[str, set[str]]:
@@ -106,24 +125,43 @@ def test_id_listed_twice_stays_in_the_test_part(tmp_path: Path) -> None:
 
 
 def test_choice_is_seeded_and_proportional() -> None:
-    splits = ["test"] * 86 + ["val"] * 85 + ["train"] * 256
-    chosen = choose(splits, 50, seed=3)
-    assert chosen == choose(splits, 50, seed=3) == sorted(set(chosen))
-    assert chosen != choose(splits, 50, seed=4)
-    counts = Counter(splits[position] for position in chosen)
+    items = listed({"test": 86, "val": 85, "train": 256})
+    chosen = choose(items, 50, seed=3)
+    assert chosen == choose(items, 50, seed=3) == [item for item in items if item in chosen]
+    assert chosen != choose(items, 50, seed=4)
+    counts = Counter(item.split for item in chosen)
     assert sum(counts.values()) == 50
-    for split, total in Counter(splits).items():
+    for split, total in Counter(item.split for item in items).items():
         assert abs(counts[split] - 50 * total / 427) <= 1, split
 
 
 def test_choice_keeps_one_of_each_split() -> None:
-    splits = ["test"] * 2 + ["val"] * 1 + ["train"] * 97
-    assert {splits[position] for position in choose(splits, 3, seed=0)} == {"train", "val", "test"}
+    items = listed({"test": 2, "val": 1, "train": 97})
+    assert {item.split for item in choose(items, 3, seed=0)} == {"train", "val", "test"}
 
 
 @pytest.mark.parametrize("limit", [None, 4, 9])
 def test_choice_of_all(limit: int | None) -> None:
-    assert choose(["train", "test", "val", "test"], limit, seed=0) == [0, 1, 2, 3]
+    items = listed({"train": 1, "val": 1, "test": 2})
+    assert choose(items, limit, seed=0) == items
+
+
+def test_choice_takes_sequences_whole_and_the_first_frames_of_the_last_one() -> None:
+    entries = [
+        Entry(f"{name}_{frame}", f"{name}/{frame}", "", sequence=name, frame=frame)
+        for frame in (3, 1, 0, 2, 4)
+        for name in "abcd"
+    ]
+    items = [Listed(entry, "train") for entry in entries] + listed({"test": 5})
+    chosen = choose(items, 16, seed=1)
+    frames: dict[str, list[int]] = defaultdict(list)
+    for item in chosen:
+        if item.split == "train":
+            frames[str(item.entry.sequence)].append(item.entry.frame or 0)
+    lengths = sorted(map(len, frames.values()))
+    assert lengths in ([3, 5, 5], [2, 5, 5])
+    assert all(sorted(found) == list(range(len(found))) for found in frames.values())
+    assert chosen == [item for item in items if item in chosen]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import pytest
 import scipy.io
 
 from irstd.data.layouts import open_contents
+from irstd.data.listing import resolve
 from irstd.data.slices import decode_slice
 from irstd.errors import DataError
 from tests.data.test_generic import read
-from tests.folders import write_target
+from tests.folders import write_target, write_text
 from tests.sirst_layout import SHAPE
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, *SHAPE))
@@ -67,3 +68,23 @@ def test_the_last_slice_is_the_current_frame(tmp_path: Path, dtype: type) -> Non
 def test_other_files_are_refused(content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         decode_slice(content)
+
+
+def test_lists_name_the_files_of_frames(tmp_path: Path) -> None:
+    for frame in ("00001", "00002"):
+        (tmp_path / "Sequence1" / "Mix").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "Sequence1" / "Mix" / f"{frame}.mat").write_bytes(mat(Mix=FRAMES))
+        write_target(tmp_path / "Sequence1" / "masks" / f"{frame}.png")
+    assert open_contents(tmp_path).layout == "V1"  # a folder of one sequence is not entered
+    (tmp_path / "Sequence1" / "masks" / "00002.png").unlink()
+    lines = [f"Sequence1/Mix/0000{frame}.mat" for frame in (1, 2, 3)]
+    write_text(tmp_path / "train.txt", "\r\n".join(lines))
+    write_text(tmp_path / "test.txt", "Sequence1/Mix/00001")
+    listing = resolve(open_contents(tmp_path), {"train": ("train.txt",)})
+    assert [item.id for item in listing.items] == ["Sequence1_00001"]
+    assert [(fault.id, fault.file) for fault in listing.missing] == [
+        ("Sequence1_00002", "Sequence1/masks/00002.png"),
+        (lines[2], "train.txt"),
+    ]
+    listing = resolve(open_contents(tmp_path), {"test": ("test.txt",)})
+    assert [item.id for item in listing.items] == ["Sequence1_00001"]

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from irstd.data.layouts import LAYOUTS
 from irstd.data.sources import NOT_OFFERED, SOURCES, find_source
 from irstd.errors import DataError
 
@@ -52,3 +53,9 @@ def test_ids_say_which_data_set_it_is(name: str, fits: str, does_not: str) -> No
     assert pattern is not None
     assert re.fullmatch(pattern, fits)
     assert not re.fullmatch(pattern, does_not)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_layouts_are_known_ones(name: str) -> None:
+    assert set(SOURCES[name].layouts) <= {layout.code for layout in LAYOUTS}
+    assert SOURCES[name].layouts or name == "folder"

@@ -1,4 +1,6 @@
+import logging
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -7,7 +9,9 @@ import pytest
 from irstd.config.synthesis import PastedTargets
 from irstd.config.values import PositiveRange
 from irstd.data.descriptors import noise_std
+from irstd.data.field_test import known_images, pixel_checksum
 from irstd.data.index import scr
+from irstd.data.pixels import read_grey
 from irstd.data.sources import RawImage
 from irstd.data.store import PreparedData, write_prepared
 from irstd.data.synthesis_targets import (
@@ -137,6 +141,30 @@ def test_only_training_images_with_masks_are_used(tmp_path) -> None:
     images[2] = replace(images[2], mask_origin="points", centres=((40.0, 51.0),))
     write_prepared(tmp_path, iter(images), "test")
     assert training_rows(PreparedData(tmp_path)).tolist() == [0, 3]
+
+
+def test_images_of_the_field_test_are_left_out_whatever_their_source(
+    tmp_path, shared: Path, caplog
+) -> None:
+    """A copy of SIRST-V2 or of a folder holds them under any name and with any mask."""
+    folder = shared / "data" / "sirst_v2_field"
+    tested = [
+        RawImage(f"x{number}", "train", pixels := read_grey(file), np.zeros_like(pixels))
+        for number, file in enumerate(sorted(folder.glob("*/*_1.png"))[:3])
+    ]
+    write_prepared(tmp_path, iter([*_raws(), *tested]), "sirst_v2")
+    with caplog.at_level(logging.WARNING):
+        rows = training_rows(PreparedData(tmp_path))
+    assert rows.tolist() == [0, 1, 2, 3]
+    assert "3 of 7 training images are left out" in caplog.text
+
+
+def test_the_field_test_is_known_by_every_image(shared: Path) -> None:
+    folder = shared / "data" / "sirst_v2_field"
+    images = [*(folder / "images").glob("*.png"), *(folder / "backgrounds").glob("*.png")]
+    found = {pixel_checksum(read_grey(file)) for file in images}
+    assert len(found) == 97
+    assert set().union(*known_images().values()) == found
 
 
 def test_the_field_test_and_images_without_targets_are_refused(tmp_path) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from irstd.config import AugmentationParams, CropParams, ScaleParams
-from irstd.data.fitting import resize_bilinear
-from irstd.data.transforms import augment, draw_window, resize_averaged, resize_mask, scaled_size
+from irstd.data.fitting import resize_averaged, resize_bilinear
+from irstd.data.transforms import augment, draw_window, resize_mask, scaled_size
 from irstd.inference.preprocess import Preprocessing
 from irstd.models.spec import SizeRule
 
@@ -167,13 +167,6 @@ def test_a_mask_is_resized_as_an_image_would_be(resize, size):
     expected = resize(mask.astype(np.float32), size)
     np.testing.assert_allclose(resize_mask(mask, size, resize), expected, atol=1e-5)
     assert not resize_mask(np.zeros_like(mask), size, resize).any()
-
-
-def test_a_side_that_shrinks_is_averaged_whatever_the_other_does():
-    plane = np.zeros((64, 64), np.float32)
-    plane[17, 30] = 1.0
-    assert resize_averaged(plane, (16, 128)).sum() == pytest.approx(2 / 4)
-    assert resize_averaged(plane.T, (128, 16)).sum() == pytest.approx(2 / 4)
 
 
 @pytest.mark.parametrize("rule", ["half", "any", "soft"])

@@ -18,10 +18,16 @@ def test_files_are_listed_at_any_depth_without_hidden_ones(tmp_path: Path) -> No
     assert tree.read("b/c/d.txt") == b"x"
 
 
-def test_a_single_folder_is_entered(tmp_path: Path) -> None:
+def test_a_single_folder_can_be_entered(tmp_path: Path) -> None:
     write_text(tmp_path / "outer" / "inner" / "a.txt", "x")
     write_text(tmp_path / "outer" / "inner" / "b" / "c.txt", "x")
-    assert scan(tmp_path).root == tmp_path / "outer" / "inner"
+    tree = scan(tmp_path).only_folder()
+    assert tree is not None
+    assert (tree.root, tree.files) == (tmp_path / "outer", ("inner/a.txt", "inner/b/c.txt"))
+    tree = tree.only_folder()
+    assert tree is not None
+    assert (tree.root, tree.read("b/c.txt")) == (tmp_path / "outer" / "inner", b"x")
+    assert tree.only_folder() is None
 
 
 def test_links_that_lead_astray_are_not_followed(tmp_path: Path) -> None:

@@ -4,7 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from irstd.data.clips import read_clip
+from irstd.data.faults import FaultLog, read_images
 from irstd.data.layouts import open_contents
+from irstd.data.listing import Listed
+from irstd.data.store import PreparedData, write_prepared
+from irstd.errors import DataError
 from tests.data.test_generic import read
 from tests.folders import write_target
 
@@ -64,3 +69,26 @@ def test_a_playlist_is_not_opened(folder: Path) -> None:
         reasons
         == ["expected a video (AVI, MP4, MOV, Matroska, WebM), got another kind of file"] * 2
     )
+
+
+def test_faults_name_the_mask_without_frame(folder: Path) -> None:
+    write_target(folder / "masks" / "12.png")
+    contents, log = open_contents(folder), FaultLog("quarantine")
+    items = [Listed(entry, "test") for entry in contents.entries.values()]
+    list(read_images(contents, items, log))
+    assert [fault.file for fault, _ in log.entries] == ["masks/12.png"]
+
+
+def test_tiny_frames_are_faults(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("irstd.data.faults.MIN_SIDE_PX", 25)
+    _, reasons = read(open_contents(folder))
+    assert reasons == ["expected at least 25 x 25 pixels, got 24 x 32"] * 2
+
+
+def test_a_sparsely_labelled_video_gives_no_clips(folder: Path, tmp_path: Path) -> None:
+    images, _ = read(open_contents(folder))
+    write_prepared(tmp_path / "prepared", images.values(), "folder")
+    data = PreparedData(tmp_path / "prepared")
+    with pytest.raises(DataError, match="sequence clip are not consecutive: of frames 2 to 10"):
+        read_clip(data, 0, 5, 2)
+    np.testing.assert_allclose(read_clip(data, 0, 1, 0), 20, atol=1)

@@ -8,6 +8,7 @@ import pytest
 
 from irstd.errors import DataError
 from irstd.stages.add_data import add_data
+from tests.folders import write_pairs
 from tests.sirst_layout import write_sirst
 
 
@@ -15,7 +16,7 @@ from tests.sirst_layout import write_sirst
 def published(tmp_path: Path) -> Path:
     folder = tmp_path / "download"
     folder.mkdir()
-    write_sirst(folder)
+    write_sirst(folder, "Misc")
     (folder / "README.md").write_text("as published", encoding="utf-8")
     return folder
 
@@ -67,9 +68,9 @@ def test_same_data_again_changes_nothing(
 def test_other_data_is_not_overwritten(published: Path, root: Path, change: str) -> None:
     target = add_data(root, "sirst", published)
     before = files(target)
-    extra = published / "images" / "s_99.png"
+    extra = published / "images" / "Misc_99.png"
     if change == "content":
-        (published / "images" / "s_1.png").write_bytes(b"other")
+        (published / "images" / "Misc_1.png").write_bytes(b"other")
     elif change == "extra":
         extra.write_bytes(b"new")
     else:
@@ -93,9 +94,9 @@ def test_wrong_layout_says_what_was_found(root: Path, tmp_path: Path) -> None:
 
 
 def test_missing_files_are_named(published: Path, root: Path) -> None:
-    (published / "images" / "s_3.png").unlink()
-    (published / "masks" / "s_5_pixels0.png").unlink()
-    message = r"missing for 2: s_3: the image is missing; s_5: the mask is missing"
+    (published / "images" / "Misc_3.png").unlink()
+    (published / "masks" / "Misc_5_pixels0.png").unlink()
+    message = r"missing for 2: Misc_3: the image is missing; Misc_5: the mask is missing"
     with pytest.raises(DataError, match=message):
         add_data(root, "sirst", published)
     assert list(root.iterdir()) == []
@@ -118,11 +119,11 @@ def test_links_out_of_the_folder_are_refused(published: Path, root: Path, tmp_pa
 
 
 def test_links_inside_become_files(published: Path, root: Path) -> None:
-    image = published / "images" / "s_1.png"
+    image = published / "images" / "Misc_1.png"
     content = image.read_bytes()
     image.rename(published / "images" / "real.png")
     image.symlink_to("real.png")
-    copied = add_data(root, "sirst", published) / "images" / "s_1.png"
+    copied = add_data(root, "sirst", published) / "images" / "Misc_1.png"
     assert not copied.is_symlink()
     assert copied.read_bytes() == content
 
@@ -172,3 +173,23 @@ def test_real_sirst_is_accepted(shared: Path, root: Path) -> None:
     target = add_data(root, "sirst", shared / "data" / "sirst")
     assert len(list((target / "images").iterdir())) == 427
     assert os.access(target / "images", os.W_OK)
+
+
+def test_another_data_set_is_refused(root: Path, tmp_path: Path) -> None:
+    write_pairs(tmp_path / "scenes", ("images/1/1.png", "masks/1/1.png"))
+    with pytest.raises(DataError, match=r"SIRST-Aug.* in one of the layouts L7, found L12"):
+        add_data(root, "sirst_aug", tmp_path / "scenes")
+    write_pairs(tmp_path / "parts", ("train/images/1.png", "train/masks/1.png"))
+    with pytest.raises(DataError, match="all of the size 256 x 256, found 24 x 32"):
+        add_data(root, "sirst_aug", tmp_path / "parts")
+    write_sirst(tmp_path)
+    with pytest.raises(DataError, match=r"SIRST: .*Misc_\\d\+, found 12 others, first 's_0'"):
+        add_data(root, "sirst", tmp_path)
+    assert list(root.iterdir()) == []
+
+
+def test_a_folder_around_the_data_is_not_copied(published: Path, root: Path) -> None:
+    outer = published.parent / "outer"
+    outer.mkdir()
+    published.rename(outer / "sirst-master")
+    assert (add_data(root, "sirst", outer) / "images" / "Misc_1.png").is_file()

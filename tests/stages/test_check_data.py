@@ -26,7 +26,7 @@ def test_the_table_obeys_no_file(tmp_path: Path) -> None:
     text = as_text(check_data(tmp_path))
     assert "\x1b" not in text
     assert "bad\\x1b[2Jname" in text
-    assert text.startswith("unknown: 13 images, 1 faults\nid ")
+    assert text.startswith("unknown: 13 images, 2 faults\nid ")
 
 
 def test_real_sirst_has_its_one_known_fault(shared: Path) -> None:

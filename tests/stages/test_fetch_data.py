@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 def published(tmp_path: Path) -> Path:
     folder = tmp_path / "published"
     folder.mkdir()
-    return write_sirst(folder)
+    return write_sirst(folder, "Misc")
 
 
 @pytest.fixture

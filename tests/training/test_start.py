@@ -68,6 +68,11 @@ def test_images_are_fitted_to_the_size_of_the_crops():
     assert paper.fit_size == network_spec("sgmp_unet").fit_size
 
 
+def test_the_recipe_of_a_network_of_clips_chooses_their_border():
+    recipe = RECIPES["sgmp_unet"].model_copy(update={"border": "reverse"})
+    assert preprocessing_of(network_spec("sgmp_unet"), recipe, NATIVE).border == "reverse"
+
+
 def test_a_tiling_network_keeps_its_windows():
     spec = network_spec("mtunet")
     facts = preprocessing_of(spec, RECIPES["mtunet"], NATIVE)
