@@ -48,11 +48,11 @@ check-demo: env  ## after `make demo`: a second run has nothing to do, and the f
 	test -f artifacts/demo/ispanet/ispanet.onnx
 	test -f reports/register/demo/receipt.json
 
-test: env  ## run all tests
-	pytest
+test: env  ## run all tests, on two cores
+	pytest -n 2
 
 fast: env  ## run the tests that take no more than a few seconds
-	pytest -m "not slow"
+	pytest -n 2 -m "not slow"
 
 lint: env  ## style, types, layers, spelling
 	ruff check

@@ -1,11 +1,13 @@
 """Data that passes between layers: points (row, col), sizes (height, width), boxes half-open."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Border = Literal["wrap", "repeat", "reverse"]
 """What stands for the frames of a clip that lie outside its sequence: see `irstd.data.clips`."""
@@ -58,8 +60,8 @@ class Outputs:
         attention: (N, 1, H, W), sums to 1 over each image (LPNet).
     """
 
-    logits: Tensor
-    side: tuple[Tensor, ...] = ()
-    grid: Tensor | None = None
-    patches: Tensor | None = None
-    attention: Tensor | None = None
+    logits: "Tensor"
+    side: "tuple[Tensor, ...]" = ()
+    grid: "Tensor | None" = None
+    patches: "Tensor | None" = None
+    attention: "Tensor | None" = None

@@ -28,6 +28,7 @@ def test_the_parameters_are_those_of_the_profile_they_name():
 def test_every_profile_is_valid(root):
     assert profile_names(root) == [
         "demo", "demo-all", "sirst", "sirst-cpu", "sirst-hr", "sirst-v2-field", "smoke",
+        "synthesis-clips",
     ]  # fmt: skip
     for name in profile_names(root):
         use_profile(root, name, discard_edits=False)

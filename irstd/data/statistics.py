@@ -42,6 +42,7 @@ class Published:
         figures: of the columns of `FIGURES`; of a box only the mean is one.
         extremes: (height, width) of the boxes that stand for the smallest and largest size.
         notes: why the figures of the published files differ.
+        notes_on_all: the same with figures that hold only where all published images are there.
     """
 
     images: int
@@ -49,12 +50,14 @@ class Published:
     figures: Mapping[str, Spread]
     extremes: tuple[tuple[int, int], tuple[int, int]]
     notes: tuple[str, ...] = ()
+    notes_on_all: tuple[str, ...] = ()
 
 
 _BOX_NOTE = (
     "Its mean box of SIRST is the mean over images of each image's mean box (second column of "
     "means), cut off after two decimals; its range of sizes goes from the box of the target with "
-    "the smallest area to that with the largest."
+    "the smallest area to that with the largest; here, of several targets of the smallest area the "
+    "one with the smallest box counts, of the largest area that with the largest."
 )
 _SCR_NOTE = (
     "Its SCR has the same formula, but it does not state which pixels are the background; here it "
@@ -75,12 +78,11 @@ ISPANET_TABLE_V: Mapping[str, Published] = {
             "scr": Spread(0.17, 42.81, 9.20),
         },
         extremes=((2, 2), (14, 34)),
-        notes=(
-            _BOX_NOTE,
+        notes=(_BOX_NOTE, _SCR_NOTE),
+        notes_on_all=(
             "The published mask of Misc_111 is 592 x 400 for an image of 325 x 220. Here it is "
             "brought to its image's size, where its target has a third of the pixels; that lowers "
             "the mean area by 0.16 px and the means of the box over images by 0.01 and 0.02 px.",
-            _SCR_NOTE,
         ),
     ),
     "irstd_1k": Published(
@@ -138,7 +140,8 @@ def summarise(
     Returns:
         Numbers of images, targets and sequences; the same by part; spread of each of `FIGURES`;
         `extremes`: (height, width) of the boxes of the target with the smallest and the largest
-        area, None without one; `classes`, see `class_balance`.
+        area, of several with equal areas that with the smallest and the largest box, None without
+        one; `classes`, see `class_balance`.
     """
     parts = {
         part: {
@@ -187,8 +190,9 @@ def _extremes(targets: pd.DataFrame) -> list[list[int]] | None:
     measured = targets.dropna(subset="area_px")
     if measured.empty:
         return None
-    rows = [measured["area_px"].idxmin(), measured["area_px"].idxmax()]
-    sizes = measured.loc[rows, ["height_px", "width_px"]].to_numpy(dtype=np.int64)
+    boxes = measured.assign(box_px=measured["height_px"] * measured["width_px"])
+    ordered = boxes.sort_values(["area_px", "box_px"], kind="stable")
+    sizes = ordered[["height_px", "width_px"]].iloc[[0, -1]].to_numpy(dtype=np.int64)
     return [[int(height), int(width)] for height, width in sizes]
 
 

@@ -6,6 +6,7 @@ and the camera moves before it; each frame has noise of its own. Parts never sha
 made of: each takes backgrounds and targets from its own images, whole sequences together.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +44,12 @@ from irstd.data.synthesis_targets import (
 )
 from irstd.errors import DataError
 
+MAX_SCENE_PX = 8192
+"""Longest side of a scene, that of the largest image; a scene is held in memory whole."""
+
+SHAKE = 6
+"""Standard deviations of the camera's shake that a scene must leave room for."""
+
 _PARTS, _IMAGES = 10, 11  # random streams of one seed, beside those of `generated`
 
 
@@ -78,8 +85,9 @@ def synthesise(
         uint16 images with their masks.
 
     Raises:
-        DataError: too few images for three parts, no prepared images though they are asked for,
-            images that must not be trained on, or targets that fit nowhere with their SCR.
+        DataError: too few images for three parts, a scene larger than `MAX_SCENE_PX`, no prepared
+            images though they are asked for, images that must not be trained on, or targets that
+            fit nowhere with their SCR.
     """
     count = (params.images if limit is None else min(params.images, limit)) // params.frames
     if count < 3:
@@ -87,6 +95,7 @@ def synthesise(
             f"synthesis: {count} sequences of {params.frames} images cannot fill train, val and "
             f"test; raise data.synthesis.images or data.limit to at least {3 * params.frames}"
         )
+    _check_scene(params)
     materials = _materials(params, seed, data)
     parts = assign_parts(params.train, params.val, count, np.random.default_rng((seed, _PARTS)))
     for index, part in enumerate(parts):
@@ -130,6 +139,19 @@ def look(scene: Field, offset: tuple[float, float], shape: Shape) -> Window:
     size = (shape[1], shape[0])
     seen = cv2.warpAffine(scene, shift, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(seen)
+
+
+def _check_scene(params: SynthesisParams) -> None:
+    """Refuse a camera that would see more of a scene than is made."""
+    camera, frames = params.camera, params.frames
+    margin = camera.speed_px * (frames - 1) / 2 + (SHAKE * camera.jitter_px if frames > 1 else 0.0)
+    sides = tuple(side + 2 * math.ceil(margin) for side in (params.height, params.width))
+    if max(sides) > MAX_SCENE_PX:
+        raise DataError(
+            f"synthesis: {frames} frames of {params.height} x {params.width} px with a camera of "
+            f"{camera.speed_px:g} px a frame need a scene of {sides[0]} x {sides[1]} px, expected "
+            f"at most {MAX_SCENE_PX} a side; lower data.synthesis.frames or its camera.speed_px"
+        )
 
 
 def _materials(

@@ -16,6 +16,7 @@ from irstd.data.statistics import (
 )
 from irstd.data.statistics_figure import draw_statistics
 from irstd.data.store import PreparedData
+from irstd.errors import DataError
 from irstd.evaluation.figures import save_png
 from irstd.evaluation.summary import Table
 from irstd.files import replaced, write_json, write_text
@@ -38,14 +39,14 @@ def data_stats(root: Path, params: Params) -> dict[str, Any]:
         The content of `metrics.json`.
 
     Raises:
-        DataError: nothing is prepared.
+        DataError: nothing is prepared, or images of another source than the parameters name.
     """
     layout = Layout(root, params.profile)
     data = PreparedData(layout.processed)
+    source = _source(data, params)
     folder = layout.report("data")
     targets = target_table(data)
     found = summarise(data.index, targets, params.build.classes)
-    source = params.data.source
     published = ISPANET_TABLE_V.get(source)
     if published is not None:
         bands = {str(margin): asdict(spread) for margin, spread in scr_by_margin(data).items()}
@@ -58,6 +59,17 @@ def data_stats(root: Path, params: Params) -> dict[str, Any]:
     save_png(figure, folder / "histograms.png")
     write_text(folder / "summary.md", summary(metrics, published))
     return metrics
+
+
+def _source(data: PreparedData, params: Params) -> str:
+    """The source of the prepared images, which is that of the parameters."""
+    found, wanted = sorted(data.index["source"].unique()), params.data.source
+    if found != [wanted]:
+        raise DataError(
+            f"{data.folder}: expected images of {wanted} (data.source), got {', '.join(found)}; "
+            "run `irstd prepare`"
+        )
+    return wanted
 
 
 def summary(metrics: dict[str, Any], published: Published | None) -> str:
@@ -113,9 +125,11 @@ def _notes(metrics: dict[str, Any], published: Published | None) -> list[str]:
             f"{unmeasured} targets are boxes or points: their area, box and SCR are not stated."
         )
     if published is not None:
-        if metrics["images"] != published.images:
+        is_whole = metrics["images"] == published.images
+        if not is_whole:
             notes.append(f"{metrics['images']} of the paper's {published.images} images are here.")
         notes += [f"- {note}" for note in published.notes]
+        notes += [f"- {note}" for note in published.notes_on_all if is_whole]
     return ["\n".join(notes)] if notes else []
 
 

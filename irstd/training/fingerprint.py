@@ -13,9 +13,11 @@ from irstd.errors import ModelError
 CODE = (
     "losses/*.py",
     "training/*.py",
+    "data/assets/field_test.txt",
     "data/clips.py",
     "data/dataset.py",
     "data/descriptors.py",
+    "data/field_test.py",
     "data/fitting.py",
     "data/loader.py",
     "data/motion.py",

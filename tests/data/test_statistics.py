@@ -56,6 +56,18 @@ def test_figures_are_over_targets_and_over_images(data: PreparedData) -> None:
     assert found["classes"]["images"] == {"aerial": 2, "maritime": 1, "unknown": 0}
 
 
+def test_of_targets_of_one_area_the_extreme_boxes_stand_for_the_range(tmp_path: Path) -> None:
+    """As in Table V, whose smallest box of SIRST is 2 x 2 and not 2 x 3 of the same area."""
+    corner = raw("a", "test", [(3, 4, 2, 3), (20, 30, 3, 4)])
+    corner.mask[3, 4:6] = 0  # four pixels in a box of 2 x 3
+    corner.mask[21:23, 31:34] = 0
+    others = raw("b", "test", [(3, 4, 2, 2), (20, 30, 2, 3)])
+    write_prepared(tmp_path, [corner, others], "folder")
+    table = target_table(data := PreparedData(tmp_path))
+    assert table["area_px"].tolist() == [4, 6, 4, 6]
+    assert summarise(data.index, table, CLASSES)["extremes"] == [[2, 2], [3, 4]]
+
+
 def test_boxes_and_points_have_no_size(tmp_path: Path) -> None:
     points = raw("a", "test", [(3, 4, 1, 1)], mask_origin="points", centres=((3.0, 4.0),))
     write_prepared(tmp_path, [points], "folder")

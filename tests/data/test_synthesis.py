@@ -183,6 +183,14 @@ def test_equal_seeds_give_equal_images_and_fewer_are_the_first(data: PreparedDat
     assert all(np.array_equal(a.image, b.image) for a, b in same_part)
 
 
+def test_a_scene_too_large_for_memory_is_refused_before_anything_is_made() -> None:
+    """64 + 2 * 99.5 * 50 rounded up, and the same beside 96."""
+    params = _params(images=600, frames=200, camera={"speed_px": 100.0, "jitter_px": 0.0})
+    message = r"need a scene of 19964 x 19996 px, expected at most 8192 .* camera\.speed_px"
+    with pytest.raises(DataError, match=message):
+        next(synthesise(params, 0, None))
+
+
 def test_what_cannot_be_made_is_refused(data: PreparedData, tmp_path) -> None:
     with pytest.raises(DataError, match=r"2 sequences of 5 .* data\.synthesis\.images .* 15"):
         next(synthesise(_params(frames=5), 0, None))
