@@ -91,7 +91,7 @@ def test_an_error_is_one_message_and_no_traceback(tmp_path):
         (["evaluate", "ispanet", "--convention", "all"], "takes no options"),
         (["evaluate", "ispanet", "--name", "theirs"], "takes no options"),
         (["evaluate", "ispanet", "--size", "256"], "takes no options"),
-        (["evaluate", "--onnx", "a", "--split", "b", "-o", "found"], "--images with --masks"),
+        (["evaluate", "--onnx", "a", "--split", "b", "-o", "found"], "--split b: expected --images"),
         (["evaluate", "--onnx", "a", "--images", "b", "-o", "found"], "--images with --masks"),
         (["evaluate", "--onnx", "a", "--convention", "b", "-o", "found"], "unknown convention 'b'"),
         (["export"], "expected NETWORK, or --weights FILE"),
