@@ -31,7 +31,7 @@ def write_pair(folder: Path, name: str, seed: int) -> tuple[np.ndarray, np.ndarr
 
 
 def write_sirst(folder: Path, stem: str = "s") -> Path:
-    """Write 12 images, STEM_0 to STEM_11, and lists: `idx_427` (6, 3, 3) and `nuaa` (8, 4; CRLF)."""
+    """Write 12 images, STEM_0 to STEM_11, and lists `idx_427` (6, 3, 3) and `nuaa` (8, 4; CRLF)."""
     names = [f"{stem}_{number}" for number in range(12)]
     for number, name in enumerate(names):
         write_pair(folder, name, number)
