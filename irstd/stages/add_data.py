@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from irstd.data.background_list import BACKGROUNDS_FILE
 from irstd.data.check import stated_size
 from irstd.data.entries import Contents
 from irstd.data.layouts import open_contents, read_contents
@@ -151,7 +152,7 @@ def _used(contents: Contents, source: Source) -> list[str]:
     }
     lists |= {file for files in find_groups(contents).values() for file in files.values()}
     used = {entry.image for entry in entries} | {entry.mask or entry.image for entry in entries}
-    tops = {file.partition("/")[0] for file in (*used, *lists)}
+    tops = {file.partition("/")[0] for file in (*used, *lists, BACKGROUNDS_FILE)}
     return [file for file in tree.files if file.partition("/")[0] in tops]
 
 

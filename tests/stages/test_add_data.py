@@ -45,6 +45,11 @@ def test_folders_of_the_layout_are_copied(published: Path, root: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["sirst"]
 
 
+def test_kinds_of_background_are_copied_too(published: Path, root: Path) -> None:
+    (published / "backgrounds.csv").write_text("id,background\nMisc_1,sea\n", encoding="utf-8")
+    assert "backgrounds.csv" in files(add_data(root, "sirst", published))
+
+
 def test_folder_names_of_the_authors_repository(published: Path, root: Path) -> None:
     (published / "idx_427").mkdir()
     for part in ("train", "val", "test"):
