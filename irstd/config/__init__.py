@@ -27,7 +27,6 @@ from irstd.config.recipes import (
     LongSideParams,
     LossParams,
     NativeParams,
-    NormalisationParams,
     OptimizerParams,
     PerceptualParams,
     PolyParams,
@@ -44,7 +43,7 @@ from irstd.config.recipes import (
     WarmupCosineParams,
 )
 from irstd.config.splits import SPLITS
-from irstd.config.values import CountRange, Range, Severity
+from irstd.config.values import CountRange, NormalisationParams, Range, Severity
 
 __all__ = [
     "SPLITS",

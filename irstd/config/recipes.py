@@ -26,6 +26,7 @@ from irstd.config.values import (
     Count,
     FactorRange,
     Group,
+    NormalisationParams,
     NotNegative,
     OpenShare,
     PixelRange,
@@ -38,13 +39,6 @@ from irstd.types import Border
 
 Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 LowRate = Annotated[float, Field(ge=0.0, le=10.0)]
-
-
-class NormalisationParams(Group):
-    """(image - mean) / std, image in [0, 1]: one value, or one per channel of the network."""
-
-    mean: Annotated[tuple[float, ...], Field(min_length=1)]
-    std: Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 
 class ElementaryParams(Group):

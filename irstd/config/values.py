@@ -80,3 +80,10 @@ class PixelRange(Group):
 
     low: Pixels
     high: Pixels
+
+
+class NormalisationParams(Group):
+    """(image - mean) / std, image in [0, 1]: one value, or one per channel of the network."""
+
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    std: Annotated[tuple[Positive, ...], Field(min_length=1)]
