@@ -309,13 +309,17 @@ def test_memory_stays_bounded_whatever_files_claim(folder: Path) -> None:
     header_bomb(folder)
     for name in ("images/s_2.png", "masks/s_2_pixels0.png"):
         write_blank_png(folder / name, 5792, 16, 6, 8 * 5792)
-    script = (
-        "import resource, sys; from pathlib import Path; "
-        "from irstd.data.check import check_folder; "
-        "print(len(check_folder(Path(sys.argv[1])).faults)); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    check = (
+        "import sys; from pathlib import Path; from irstd.data.check import check_folder; "
+        "print(len(check_folder(Path(sys.argv[1])).faults))"
     )
-    command = [sys.executable, "-c", script, str(folder)]
+    # A process begins with the peak of the one that started it, here a small one, not the tests'.
+    script = (
+        "import resource, subprocess, sys; "
+        "subprocess.run([sys.executable, '-c', *sys.argv[1:]], check=True); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    command = [sys.executable, "-c", script, check, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     faults, kibibytes = map(int, done.stdout.split())
     assert faults == 1

@@ -193,8 +193,8 @@ def test_a_schedule_creates_runs(flow_module: ModuleType) -> None:
 def test_the_flow_runs_the_smoke_profile_from_images_to_a_registered_model(
     flow_module: ModuleType, project: Path
 ) -> None:
-    stages = flow_module.retrain(project)
-    stages.remove("build")
+    ran = flow_module.retrain(project)
+    stages = [stage for stage in ran if stage != "build"]
     networks = ("ispanet", "acm")
     assert (stages[:2], stages[-1]) == (["prepare", "validate"], "register")
     assert sorted(stages[2:-1]) == sorted(
@@ -208,7 +208,7 @@ def test_the_flow_runs_the_smoke_profile_from_images_to_a_registered_model(
     versions = {receipt["versions"][network]["version"] for network in networks}
     assert versions == {"1", "2"}
     assert (project / "artifacts/smoke/ispanet/ispanet.onnx").is_file()
-    assert flow_module.retrain(project) == stages
+    assert flow_module.retrain(project) == ran
     again = json.loads((project / "reports/register/smoke/receipt.json").read_text())
     assert again == receipt
     _check_dvc(project)
